@@ -1,0 +1,71 @@
+"""minigrad: PyTorch's names on a tape engine small enough to read.
+
+import minigrad as mg
+x = mg.tensor([1.0, 2.0], requires_grad=True)
+(x * x).sum().backward()
+x.grad                      # tensor([2., 4.])
+"""
+
+from .tensor import Tensor, as_tensor, from_numpy, tensor  # first: the engine and the ops hang on it
+
+# isort: split
+from . import autograd, dtypes, errors, nn, optim
+from .creation import (
+    Generator,
+    arange,
+    default_generator,
+    eye,
+    full,
+    full_like,
+    linspace,
+    manual_seed,
+    ones,
+    ones_like,
+    rand,
+    randint,
+    randn,
+    randperm,
+    zeros,
+    zeros_like,
+)
+from .dtypes import (
+    bool,
+    double,
+    float,
+    float16,
+    float32,
+    float64,
+    get_default_dtype,
+    int,
+    int8,
+    int16,
+    int32,
+    int64,
+    long,
+    set_default_dtype,
+    uint8,
+)
+from .errors import MinigradError
+from .gradcheck import gradcheck, gradgradcheck, numerical_gradient
+from .ops import *  # noqa: F403
+from .ops import __all__ as _op_names
+from .serialization import load, save
+from .tape import Op, backward, enable_grad, grad, is_grad_enabled, no_grad, op, set_grad_enabled
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Generator", "MinigradError", "Op", "Tensor", "arange", "as_tensor", "autograd", "backward", "bool",
+    "default_generator", "double", "dtypes", "enable_grad", "errors", "eye", "float", "float16", "float32", "float64",
+    "from_numpy", "full", "full_like", "get_default_dtype", "grad", "gradcheck", "gradgradcheck", "int", "int8",
+    "int16", "int32", "int64", "is_grad_enabled", "linspace", "load", "long", "manual_seed", "nn", "no_grad",
+    "numerical_gradient", "ones", "ones_like", "op", "optim", "rand", "randint", "randn", "randperm", "save",
+    "set_default_dtype", "set_grad_enabled", "tensor", "uint8", "warmup", "zeros", "zeros_like", *_op_names,
+]  # fmt: skip
+
+
+def warmup() -> None:
+    """Compile all kernels now, so that no later call pays for it."""
+    import kernels
+
+    kernels.warmup()

@@ -1,0 +1,10 @@
+"""The names of `torch.autograd`: grad, backward, recording switches, gradient checks; and `functional`."""
+
+from ..gradcheck import gradcheck, gradgradcheck
+from ..tape import backward, enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled
+from . import functional
+
+__all__ = [
+    "backward", "enable_grad", "functional", "grad", "gradcheck", "gradgradcheck", "is_grad_enabled", "no_grad",
+    "set_grad_enabled",
+]  # fmt: skip

@@ -1,0 +1,68 @@
+"""One class for each thing a user can do wrong.
+
+Every error of ours says what was wrong, what we got, and what to write instead. Each class also derives
+from the built-in exception that PyTorch raises for the same mistake, so `except RuntimeError` and
+`except IndexError` written for PyTorch keep working.
+"""
+
+from __future__ import annotations
+
+
+class MinigradError(Exception):
+    """Base class of all errors that minigrad raises on purpose."""
+
+
+class ShapeError(MinigradError, RuntimeError):
+    """Shapes that do not fit together, or a shape that cannot be produced."""
+
+
+class DtypeError(MinigradError, RuntimeError):
+    """A dtype that the operation, or gradient recording, cannot work with."""
+
+
+class DimError(MinigradError, IndexError):
+    """A dimension that the tensor does not have, or one that is named twice."""
+
+
+class ArgumentError(MinigradError, ValueError):
+    """A value outside what an argument allows."""
+
+
+class ArgumentTypeError(MinigradError, TypeError):
+    """An argument of the wrong Python type."""
+
+
+class NumpyFunctionError(MinigradError, TypeError):
+    """A NumPy function was called on a Tensor: the tape would not have seen it."""
+
+
+class ItemAssignmentError(MinigradError, TypeError):
+    """`x[i] = v` or `del x[i]`: the tape records values, so they are not assigned into."""
+
+
+class InPlaceError(MinigradError, RuntimeError):
+    """A tensor was changed in place where the tape would lose track of it."""
+
+
+class MutationError(MinigradError, RuntimeError):
+    """A value that a recorded op still needs was changed between the forward and the backward pass."""
+
+
+class FreedGraphError(MinigradError, RuntimeError):
+    """Backward through a graph whose records were already given back."""
+
+
+class NoGraphError(MinigradError, RuntimeError):
+    """A gradient of something that was not recorded, or with respect to something it does not depend on."""
+
+
+class NotDifferentiableError(MinigradError, RuntimeError):
+    """A gradient through an op that has none."""
+
+
+class VjpError(MinigradError, RuntimeError):
+    """A vjp returned something that cannot be the gradient of its input: a wrong shape, type or number of them."""
+
+
+class GradcheckError(MinigradError, AssertionError):
+    """A gradient check failed, or was refused because it could not have failed."""

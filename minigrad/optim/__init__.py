@@ -1,0 +1,7 @@
+"""The names of `torch.optim`."""
+
+from .adam import Adam
+from .optimizer import Optimizer
+from .sgd import SGD
+
+__all__ = ["SGD", "Adam", "Optimizer"]

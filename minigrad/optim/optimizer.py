@@ -1,0 +1,127 @@
+"""What all optimisers share: parameter groups, state, and the loop over parameters that have gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ..dtypes import Array
+from ..errors import ArgumentError, ArgumentTypeError
+from ..tape import enable_grad, no_grad
+from ..tensor import Tensor
+
+
+class Optimizer:
+    """Base class (`torch.optim.Optimizer`): subclasses update one parameter at a time, in place.
+
+    Args:
+        params: tensors, or dictionaries {"params": tensors, option: value, ...}, each a group with options of its own.
+        defaults: the options of groups that do not set them.
+
+    Raises:
+        ArgumentError: no parameters, a parameter twice, or an unknown option.
+        ArgumentTypeError: something that is not a Tensor.
+    """
+
+    def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
+        if isinstance(params, Tensor):
+            raise ArgumentTypeError("optimizer: params must be a list of Tensors, got a single Tensor; write [x]")
+        self.defaults = defaults
+        self.state: dict[int, dict[str, Any]] = {}
+        self.param_groups: list[dict[str, Any]] = []
+        groups = list(params)
+        if not groups:
+            raise ArgumentError(
+                "optimizer: got an empty parameter list; was the iterator from parameters() used up before?"
+            )
+        for group in groups if isinstance(groups[0], dict) else [{"params": groups}]:
+            self.add_param_group(group)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add parameters with options of their own."""
+        group = dict(param_group)
+        group["params"] = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
+        unknown = set(group) - {"params"} - set(self.defaults)
+        if unknown:
+            raise ArgumentError(
+                f"{type(self).__name__}: unknown options {sorted(unknown)}; the options are {sorted(self.defaults)}"
+            )
+        known = {id(p) for g in self.param_groups for p in g["params"]}
+        for p in group["params"]:
+            if not isinstance(p, Tensor):
+                raise ArgumentTypeError(f"{type(self).__name__}: can only optimise Tensors, got {type(p).__name__}")
+            if not p.is_leaf:
+                raise ArgumentError(f"{type(self).__name__}: can only optimise leaves, got the output of '{p.grad_fn}'")
+            if id(p) in known:
+                raise ArgumentError(f"{type(self).__name__}: a parameter of shape {p.shape} appears twice")
+            known.add(id(p))
+        self.param_groups.append({**self.defaults, **group})
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.grad = None if set_to_none or p.grad is None else p.grad * 0
+
+    @no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update every parameter that has a gradient; a `closure` recomputes the loss first and is returned."""
+        loss = None
+        if closure is not None:
+            with enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
+                    state = self.state.setdefault(id(p), {})
+                    # Written into the parameter's own memory, and noted as a change, so that a graph that was recorded
+                    # with the old values cannot be used any more.
+                    self.update(p._array, p.grad._array, state, group)
+                    p._shared_storage().changed()
+        return loss
+
+    def update(self, param: Array, grad: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
+        """Change `param` in place, given its gradient, what is remembered of it, and the options of its group."""
+        raise NotImplementedError(f"{type(self).__name__} does not define update()")
+
+    def state_dict(self) -> dict[str, Any]:
+        """The options and what is remembered of each parameter, by its position."""
+        positions = {id(p): i for i, p in enumerate(p for g in self.param_groups for p in g["params"])}
+        copied = {
+            positions[key]: {k: v.copy() if hasattr(v, "copy") else v for k, v in state.items()}
+            for key, state in self.state.items()
+        }
+        groups = [{k: v for k, v in g.items() if k != "params"} for g in self.param_groups]
+        return {"state": copied, "param_groups": groups}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from what `state_dict` returned.
+
+        Raises:
+            ArgumentError: if the groups, or the shapes of what is remembered, do not match.
+        """
+        groups, params = state_dict["param_groups"], [p for g in self.param_groups for p in g["params"]]
+        if len(groups) != len(self.param_groups):
+            raise ArgumentError(
+                f"load_state_dict: {len(groups)} parameter groups for an optimizer with {len(self.param_groups)}"
+            )
+        for position, state in state_dict["state"].items():
+            for name, value in state.items():
+                shape = getattr(value, "shape", None)
+                if position >= len(params) or (shape is not None and shape != params[position].shape):
+                    raise ArgumentError(
+                        f"load_state_dict: {name} of parameter {position} has shape {shape}, which does not match"
+                    )
+        for group, saved in zip(self.param_groups, groups, strict=True):
+            group.update(saved)
+        self.state = {
+            id(params[i]): {k: v.copy() if hasattr(v, "copy") else v for k, v in state.items()}
+            for i, state in state_dict["state"].items()
+        }
+
+
+def check_at_least_zero(optimizer: str, **options: float) -> None:
+    """Raise ArgumentError for an option that is negative or nan."""
+    for name, value in options.items():
+        if not value >= 0:
+            raise ArgumentError(f"{optimizer}: {name} must be >= 0, got {value}")

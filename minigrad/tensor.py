@@ -1,0 +1,664 @@
+"""The Tensor: an array, whether it needs a gradient, and operators. The engine is in `tape`, the ops in `ops`."""
+
+from __future__ import annotations
+
+import functools
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from .dtypes import Array, DType, as_dtype, scalar_dtype
+from .errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    DtypeError,
+    InPlaceError,
+    ItemAssignmentError,
+    NumpyFunctionError,
+    ShapeError,
+)
+
+if TYPE_CHECKING:
+    from .tape import Node
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Storage:
+    """The version of a piece of memory: shared by all views of it, created when it is first changed or shared.
+
+    Memory that NumPy code can reach (`x.numpy()`, `from_numpy(a)`) can be changed without our knowing: from then on
+    a checksum of it is compared wherever the version is asked for, so that a silent change becomes a new version.
+    """
+
+    __slots__ = ("checksum", "memory", "version")
+
+    def __init__(self, memory: Array) -> None:
+        while isinstance(memory.base, np.ndarray):
+            memory = memory.base
+        self.memory = memory
+        self.version = 0
+        self.checksum: int | None = None  # None: no NumPy code has seen this memory
+
+    def expose(self) -> None:
+        if self.checksum is None:
+            self.checksum = _checksum(self.memory)
+
+    def changed(self) -> None:
+        """Note a change that we made ourselves."""
+        self.version += 1
+        if self.checksum is not None:
+            self.checksum = _checksum(self.memory)
+
+    def current_version(self) -> int:
+        if self.checksum is not None:
+            checksum = _checksum(self.memory)
+            if checksum != self.checksum:
+                self.version, self.checksum = self.version + 1, checksum
+        return self.version
+
+
+def _checksum(memory: Array) -> int:
+    return zlib.crc32(np.ascontiguousarray(memory).view(np.uint8).data) if memory.size else 0
+
+
+class Tensor:
+    """An n-dimensional array that remembers how it was computed.
+
+    Make one with `minigrad.tensor(data)`. Operators and methods have the names and meanings of `torch.Tensor`; the
+    methods are the functions of `minigrad.ops`, attached where they are defined.
+    """
+
+    __slots__ = ("__weakref__", "_array", "_grad", "_node", "_requires_grad", "_storage")
+    __array_priority__ = 1000
+
+    _array: Array
+    _grad: Tensor | None
+    _node: Node | None
+    _requires_grad: bool
+    _storage: Storage | None
+
+    def __init__(self, data: Any, dtype: Any = None, requires_grad: bool = False) -> None:
+        array = _copied_array(data, dtype)
+        self._array = array
+        self._grad = self._node = self._storage = None
+        self._requires_grad = False
+        if requires_grad:
+            self.requires_grad_()
+
+    if TYPE_CHECKING:
+        # Methods such as x.sum() are attached by the modules of `ops`; see `method` below.
+        def __getattr__(self, name: str) -> Callable[..., Any]: ...
+
+    # --- what it holds --------------------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._array.shape
+
+    @property
+    def dtype(self) -> DType:
+        return self._array.dtype
+
+    @property
+    def ndim(self) -> int:
+        return self._array.ndim
+
+    def dim(self) -> int:
+        """The number of dimensions."""
+        return self._array.ndim
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or the size of one dimension."""
+        return self._array.shape if dim is None else self._array.shape[dim]
+
+    def numel(self) -> int:
+        """The number of elements."""
+        return self._array.size
+
+    def __len__(self) -> int:
+        if not self._array.ndim:
+            raise ArgumentTypeError("len(): a 0-dim tensor has no length")
+        return len(self._array)
+
+    def numpy(self) -> Array:
+        """The array itself, sharing memory. Changes made to it are noticed by ops that still need the old values.
+
+        Raises:
+            InPlaceError: if the tensor requires grad; write x.detach().numpy().
+        """
+        if self._requires_grad:
+            raise InPlaceError(
+                f"numpy(): this tensor (shape {self.shape}) requires grad, and NumPy would not be recorded; "
+                "write x.detach().numpy()"
+            )
+        self._shared_storage().expose()
+        return self._array
+
+    def item(self) -> Any:
+        """The only element, as a Python number.
+
+        Raises:
+            ShapeError: if there is not exactly one element.
+        """
+        if self._array.size != 1:
+            raise ShapeError(
+                f"item(): needs a tensor with one element, got shape {self.shape}; write x.tolist() for all"
+            )
+        return self._array.item()
+
+    def tolist(self) -> Any:
+        """The elements as nested Python lists."""
+        return self._array.tolist()
+
+    def _shared_storage(self) -> Storage:
+        if self._storage is None:
+            self._storage = Storage(self._array)
+        return self._storage
+
+    # --- gradients ------------------------------------------------------------------------------------------
+
+    @property
+    def requires_grad(self) -> bool:
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.requires_grad_(value)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Record what is computed from this tensor from now on (or no longer); returns the tensor.
+
+        Raises:
+            DtypeError: if the dtype is not floating: integers have no gradients.
+            InPlaceError: when switching off an intermediate result; write x.detach().
+        """
+        if requires_grad and self._array.dtype.kind not in "fc":
+            raise DtypeError(
+                f"requires_grad: only floating tensors have gradients, this one is {self.dtype}; write "
+                "x.float().requires_grad_(), "
+                "or pass floats such as 1.0 to tensor()"
+            )
+        if not requires_grad and self._node is not None:
+            raise InPlaceError(
+                f"requires_grad: this tensor is the output of '{self._node.op.name}'; write x.detach() instead"
+            )
+        self._requires_grad = bool(requires_grad)
+        return self
+
+    @property
+    def T(self) -> Any:
+        """The transpose of a matrix."""
+        return ops.t(self)
+
+    @property
+    def mT(self) -> Any:
+        """The transpose of the last two dimensions."""
+        return ops.transpose(self, -2, -1)
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether it was made by the user and not by a recorded op."""
+        return self._node is None
+
+    @property
+    def grad_fn(self) -> str | None:
+        """The name of the op that made this tensor, or None for a leaf."""
+        return None if self._node is None else self._node.op.name
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient that backward() has added up, or None."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None:
+            if not isinstance(value, Tensor):
+                raise ArgumentTypeError(f"grad: expected a Tensor or None, got {type(value).__name__}")
+            if value.shape != self.shape or value.dtype != self.dtype:
+                raise ShapeError(
+                    f"grad: expected shape {self.shape} {self.dtype} as the tensor itself, got {value.shape} "
+                    f"{value.dtype}"
+                )
+        self._grad = value
+
+    def backward(
+        self,
+        gradient: Tensor | None = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        inputs: Tensor | Sequence[Tensor] | None = None,
+    ) -> None:
+        """Add the gradient of this tensor to the `.grad` of every leaf it depends on (`torch.Tensor.backward`).
+
+        Raises:
+            NoGraphError, ShapeError, FreedGraphError, MutationError: as `minigrad.grad`.
+        """
+        from .tape import backward
+
+        backward(self, gradient, retain_graph, create_graph, inputs)
+
+    def detach(self) -> Tensor:
+        """The same values, sharing memory, as a new leaf without history."""
+        out = from_array(self._array)
+        out._storage = self._shared_storage()
+        return out
+
+    @property
+    def data(self) -> Tensor:
+        """The values without history, sharing memory (`x.detach()`); can be assigned, to replace the values."""
+        return self.detach()
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        new = as_tensor(value)
+        if new.shape != self.shape or new.dtype != self.dtype:
+            raise ShapeError(f"data: expected shape {self.shape} {self.dtype}, got shape {new.shape} {new.dtype}")
+        if new._array is not self._array:
+            self._shared_storage().changed()
+            version = self._storage.version if self._storage is not None else 0
+            self._array = new._array
+            # The new memory has a history of its own: make sure that its version differs from all recorded ones.
+            self._storage = new._shared_storage()
+            self._storage.version = max(self._storage.version, version) + 1
+
+    # --- changing values in place ---------------------------------------------------------------------------
+
+    def _overwrite(self, name: str, values: Any) -> Tensor:
+        """Replace all values in place, where no record can go wrong by it."""
+        from .tape import is_grad_enabled
+
+        if self._requires_grad and is_grad_enabled():
+            what = "a leaf that requires grad" if self._node is None else f"the output of '{self._node.op.name}'"
+            raise InPlaceError(
+                f"{name}: cannot change {what} (shape {self.shape}) in place while ops are recorded; write x = x + y, "
+                "or update it under no_grad()"
+            )
+        values = np.asarray(values._array if isinstance(values, Tensor) else values)
+        try:
+            fits = np.broadcast_shapes(values.shape, self.shape) == self.shape
+        except ValueError:
+            fits = False
+        if not fits:
+            raise ShapeError(f"{name}: shape {values.shape} does not fit into shape {self.shape} in place")
+        if values.dtype.kind in "fc" and self._array.dtype.kind not in "fc":
+            raise DtypeError(f"{name}: {values.dtype} values cannot be stored in a {self.dtype} tensor in place")
+        if not self._array.flags.writeable:
+            raise InPlaceError(
+                f"{name}: this tensor (shape {self.shape}) is an expanded or read-only view; write x.clone() first"
+            )
+        self._array[...] = values
+        self._shared_storage().changed()
+        return self
+
+    def copy_(self, source: Any) -> Tensor:
+        """Copy the values of `source`, broadcast to this shape, into this tensor; returns it."""
+        return self._overwrite("copy_", source)
+
+    def fill_(self, value: Any) -> Tensor:
+        """Set every element to `value`; returns the tensor."""
+        return self._overwrite("fill_", value)
+
+    def zero_(self) -> Tensor:
+        """Set every element to zero; returns the tensor."""
+        return self._overwrite("zero_", 0)
+
+    def add_(self, other: Any, *, alpha: Any = 1) -> Tensor:
+        """Add `alpha * other` in place; returns the tensor."""
+        return self._update("add_", ops.add, other if alpha == 1 else as_tensor(other) * alpha)
+
+    def sub_(self, other: Any, *, alpha: Any = 1) -> Tensor:
+        """Subtract `alpha * other` in place; returns the tensor."""
+        return self._update("sub_", ops.sub, other if alpha == 1 else as_tensor(other) * alpha)
+
+    def mul_(self, other: Any) -> Tensor:
+        """Multiply by `other` in place; returns the tensor."""
+        return self._update("mul_", ops.mul, other)
+
+    def div_(self, other: Any) -> Tensor:
+        """Divide by `other` in place; returns the tensor."""
+        return self._update("div_", ops.div, other)
+
+    def _update(self, name: str, op: Any, other: Any) -> Tensor:
+        if isinstance(other, Tensor) and other._requires_grad:
+            from .tape import is_grad_enabled
+
+            if is_grad_enabled():
+                raise InPlaceError(
+                    f"{name}: an in-place result would lose the history of the other operand; write x = x + y"
+                )
+        return self._overwrite(name, op(self.detach(), other))
+
+    def _augmented(self, name: str, op: Any, other: Any) -> Any:
+        """`x += y`: in place where nothing is recorded, as in PyTorch; otherwise a new tensor takes the name `x`."""
+        from .tape import is_grad_enabled
+
+        recorded = is_grad_enabled() and (
+            self._node is not None or (isinstance(other, Tensor) and other._requires_grad)
+        )
+        if recorded and not (self._requires_grad and self._node is None):
+            return op(self, other)
+        return self._update(name, op, other)
+
+    def __iadd__(self, other: Any) -> Any:
+        return self._augmented("+=", ops.add, other)
+
+    def __isub__(self, other: Any) -> Any:
+        return self._augmented("-=", ops.sub, other)
+
+    def __imul__(self, other: Any) -> Any:
+        return self._augmented("*=", ops.mul, other)
+
+    def __itruediv__(self, other: Any) -> Any:
+        return self._augmented("/=", ops.div, other)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise ItemAssignmentError(
+            f"x[...] = value: a tensor (shape {self.shape}) is not assigned into, because ops that were recorded "
+            "with the old values "
+            "would get wrong gradients; write minigrad.where(mask, value, x), or change the NumPy array before tensor()"
+        )
+
+    def __delitem__(self, index: Any) -> None:
+        raise ItemAssignmentError("del x[...]: tensors do not change their size; select what to keep by indexing")
+
+    # --- NumPy ----------------------------------------------------------------------------------------------
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        """The array, so that np.asarray(x) and plotting work; refused for tensors that require grad, as numpy() is."""
+        array = self.numpy()
+        if dtype is not None and array.dtype != dtype:
+            return array.astype(dtype)
+        return array.copy() if copy else array
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        # `array + tensor` arrives here as np.add(array, tensor): answer it with our operator.
+        operator = _OPERATORS.get(ufunc.__name__) if method == "__call__" and not kwargs and len(inputs) == 2 else None
+        if operator is None or isinstance(inputs[0], Tensor):
+            raise NumpyFunctionError(_numpy_message(ufunc.__name__, self))
+        return getattr(as_tensor(inputs[0]), operator)(inputs[1])
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        raise NumpyFunctionError(_numpy_message(function.__name__, self))
+
+    # --- operators ------------------------------------------------------------------------------------------
+
+    def __add__(self, other: Any) -> Any:
+        return ops.add(self, other)
+
+    def __radd__(self, other: Any) -> Any:
+        return ops.add(other, self)
+
+    def __sub__(self, other: Any) -> Any:
+        return ops.sub(self, other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return ops.sub(other, self)
+
+    def __mul__(self, other: Any) -> Any:
+        return ops.mul(self, other)
+
+    def __rmul__(self, other: Any) -> Any:
+        return ops.mul(other, self)
+
+    def __truediv__(self, other: Any) -> Any:
+        return ops.div(self, other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return ops.div(other, self)
+
+    def __pow__(self, other: Any) -> Any:
+        return ops.pow(self, other)
+
+    def __rpow__(self, other: Any) -> Any:
+        return ops.pow(other, self)
+
+    def __matmul__(self, other: Any) -> Any:
+        return ops.matmul(self, other)
+
+    def __rmatmul__(self, other: Any) -> Any:
+        return ops.matmul(other, self)
+
+    def __neg__(self) -> Any:
+        return ops.neg(self)
+
+    def __pos__(self) -> Tensor:
+        return self
+
+    def __abs__(self) -> Any:
+        return ops.abs(self)
+
+    def __invert__(self) -> Any:
+        return ops.logical_not(self) if self.dtype == np.bool_ else ops.bitwise_not(self)
+
+    def __and__(self, other: Any) -> Any:
+        return ops.bitwise_and(self, other)
+
+    def __rand__(self, other: Any) -> Any:
+        return ops.bitwise_and(other, self)
+
+    def __or__(self, other: Any) -> Any:
+        return ops.bitwise_or(self, other)
+
+    def __ror__(self, other: Any) -> Any:
+        return ops.bitwise_or(other, self)
+
+    def __xor__(self, other: Any) -> Any:
+        return ops.bitwise_xor(self, other)
+
+    def __rxor__(self, other: Any) -> Any:
+        return ops.bitwise_xor(other, self)
+
+    def __eq__(self, other: object) -> Any:
+        return ops.eq(self, other) if _is_operand(other) else NotImplemented
+
+    def __ne__(self, other: object) -> Any:
+        return ops.ne(self, other) if _is_operand(other) else NotImplemented
+
+    def __lt__(self, other: Any) -> Any:
+        return ops.lt(self, other)
+
+    def __le__(self, other: Any) -> Any:
+        return ops.le(self, other)
+
+    def __gt__(self, other: Any) -> Any:
+        return ops.gt(self, other)
+
+    def __ge__(self, other: Any) -> Any:
+        return ops.ge(self, other)
+
+    __hash__ = object.__hash__
+
+    def __getitem__(self, index: Any) -> Any:
+        return ops.getitem(self, index)
+
+    def __iter__(self) -> Iterator[Any]:
+        if not self._array.ndim:
+            raise ArgumentTypeError("iteration over a 0-dim tensor; write x.item() for its value")
+        return iter([self[i] for i in range(len(self._array))])
+
+    def __contains__(self, value: Any) -> bool:
+        return bool((self._array == (value._array if isinstance(value, Tensor) else value)).any())
+
+    def __bool__(self) -> bool:
+        if self._array.size != 1:
+            raise ArgumentError(
+                f"bool(): a tensor of shape {self.shape} is neither true nor false; write (x == y).all() or .any()"
+            )
+        return bool(self._array.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self._array.dtype.kind not in "iu":
+            raise ArgumentTypeError(f"a {self.dtype} tensor is not an index; only integer tensors with one element are")
+        return int(self.item())
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec and self._array.size == 1 else repr(self)
+
+    def __copy__(self) -> Tensor:
+        return self.__deepcopy__({})
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        if self._node is not None:
+            raise InPlaceError(
+                f"copy: only leaves can be copied with their gradients; this is the output of '{self._node.op.name}'"
+            )
+        out = type(self).__new__(type(self))
+        out._array, out._requires_grad = self._array.copy(), self._requires_grad
+        out._node = out._storage = None
+        out._grad = None if self._grad is None else self._grad.detach().clone()
+        memo[id(self)] = out
+        return out
+
+    def __reduce__(self) -> Any:
+        if self._node is not None:
+            raise InPlaceError(
+                f"pickle: only leaves can be pickled; this is the output of '{self._node.op.name}', write x.detach()"
+            )
+        return _rebuild, (type(self), self._array, self._requires_grad)
+
+    def __repr__(self) -> str:
+        text = np.array2string(self._array, separator=", ", prefix="tensor(", precision=4, suppress_small=True)
+        if not self._array.size:
+            text = "[]" if self._array.ndim == 1 else f"[], size={self.shape}"
+        if self._array.dtype not in (np.float32, np.int64, np.bool_):
+            text += f", dtype={self._array.dtype}"
+        if self._node is not None:
+            text += f", grad_fn=<{self._node.op.name}>"
+        elif self._requires_grad:
+            text += ", requires_grad=True"
+        return f"tensor({text})"
+
+
+_OPERATORS = {
+    "add": "__add__", "subtract": "__sub__", "multiply": "__mul__", "divide": "__truediv__", "power": "__pow__",
+    "matmul": "__matmul__", "equal": "__eq__", "not_equal": "__ne__", "less": "__lt__", "less_equal": "__le__",
+    "greater": "__gt__", "greater_equal": "__ge__", "bitwise_and": "__and__", "bitwise_or": "__or__",
+    "bitwise_xor": "__xor__",
+}  # fmt: skip
+
+
+def _numpy_message(name: str, tensor: Tensor) -> str:
+    instead = f"minigrad.{name}(x)" if hasattr(ops, name) else "the minigrad function of that purpose"
+    return (
+        f"numpy.{name}: called on a Tensor of shape {tensor.shape}, which the tape would not record; write "
+        f"{instead}, or "
+        "x.detach().numpy() where no gradient is wanted"
+    )
+
+
+def _is_operand(value: object) -> bool:
+    return isinstance(value, (Tensor, np.ndarray, bool, int, float, np.generic))
+
+
+def method(function: Function) -> Function:
+    """Attach a function or an op to Tensor as the method of its name, and return it: `x.f(...)` is `f(x, ...)`."""
+
+    @functools.wraps(function, updated=())  # an op is an instance, which would not bind to `self` as a function does
+    def bound(self: Tensor, *args: Any, **kwargs: Any) -> Any:
+        return function(self, *args, **kwargs)
+
+    setattr(Tensor, function.__name__, bound)
+    return function
+
+
+def from_array(array: Array) -> Tensor:
+    """A tensor around an array of ours, without a copy or a check; for ops, not for users."""
+    out = Tensor.__new__(Tensor)
+    out._array = array
+    out._requires_grad = False
+    out._grad = out._node = out._storage = None
+    return out
+
+
+def _rebuild(cls: type[Tensor], array: Array, requires_grad: bool) -> Tensor:
+    out = cls.__new__(cls)
+    out._array, out._requires_grad = array, requires_grad
+    out._grad = out._node = out._storage = None
+    return out
+
+
+def _copied_array(data: Any, dtype: Any = None) -> Array:
+    """`data` as a new array of `dtype`, or of the dtype that PyTorch would choose.
+
+    Raises:
+        DtypeError, ShapeError: for data that is not numeric, or is ragged.
+    """
+    if isinstance(data, Tensor):
+        return data._array.astype(data._array.dtype if dtype is None else as_dtype(dtype), copy=True)
+    if isinstance(data, (list, tuple)) and any(isinstance(d, Tensor) for d in data):
+        data = [d._array if isinstance(d, Tensor) else d for d in data]
+    try:
+        array = np.asarray(data)
+    except ValueError as error:
+        raise ShapeError(
+            f"tensor: the nested sequence has rows of different lengths ({error}); make them equal"
+        ) from error
+    if dtype is not None:
+        resolved = as_dtype(dtype)
+    elif isinstance(data, (np.ndarray, np.generic)):
+        resolved = array.dtype
+    elif array.size == 0 and not isinstance(data, np.ndarray):
+        resolved = scalar_dtype(0.0)
+    else:
+        # Python numbers: floats become the default dtype; lists of arrays keep the dtype of the arrays.
+        resolved = array.dtype if _holds_arrays(data) or array.dtype.kind not in "f" else scalar_dtype(0.0)
+    if array.dtype.kind not in "biufc":
+        raise DtypeError(f"tensor: expected numbers, got {type(data).__name__} of {array.dtype}: {str(data)[:60]!r}")
+    if array.dtype.kind != "c":
+        as_dtype(resolved)
+    return np.array(array, dtype=resolved, order="C", copy=True)
+
+
+def _holds_arrays(data: Any) -> bool:
+    while isinstance(data, (list, tuple)) and data:
+        data = data[0]
+    return isinstance(data, (np.ndarray, np.generic))
+
+
+def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """A new tensor with a copy of `data` (`torch.tensor`): Python floats become float32, NumPy arrays keep their dtype.
+
+    Raises:
+        DtypeError: data that is not numeric; requires_grad for an integer dtype.
+        ShapeError: nested sequences of different lengths.
+    """
+    return Tensor(data, dtype, requires_grad)
+
+
+def from_numpy(array: Array) -> Tensor:
+    """A tensor that shares the memory of `array` (`torch.from_numpy`); later changes to it are noticed by the tape.
+
+    Raises:
+        ArgumentTypeError: if `array` is not a NumPy array.
+    """
+    if not isinstance(array, np.ndarray):
+        raise ArgumentTypeError(
+            f"from_numpy: expected a NumPy array, got {type(array).__name__}; write minigrad.tensor(data)"
+        )
+    as_dtype(array.dtype)
+    out = from_array(array)
+    out._shared_storage().expose()
+    return out
+
+
+def as_tensor(data: Any, dtype: Any = None) -> Tensor:
+    """`data` as a tensor, sharing memory where it can (`torch.as_tensor`)."""
+    if isinstance(data, Tensor):
+        out: Tensor = data
+        return out if dtype is None or out.dtype == as_dtype(dtype) else out.to(dtype)
+    if isinstance(data, np.ndarray) and (dtype is None or data.dtype == as_dtype(dtype)) and data.dtype.kind in "biuf":
+        return from_numpy(data)
+    return tensor(data, dtype)
+
+
+from . import ops  # noqa: E402  (the ops need the class above, the operators need the ops)
