@@ -49,8 +49,10 @@ from .errors import MinigradError
 from .gradcheck import gradcheck, gradgradcheck, numerical_gradient
 from .ops import *  # noqa: F403
 from .ops import __all__ as _op_names
+from .primitive import Op, op
+from .recording import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from .serialization import load, save
-from .tape import Op, backward, enable_grad, grad, is_grad_enabled, no_grad, op, set_grad_enabled
+from .tape import backward, grad
 
 __version__ = "0.1.0"
 

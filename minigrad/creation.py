@@ -40,7 +40,11 @@ def ones(*size: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
 
 def full(size: Sequence[int], fill_value: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor with every element equal to `fill_value`."""
-    resolved = scalar_dtype(fill_value) if dtype is None else as_dtype(dtype)
+    try:
+        fill_dtype = scalar_dtype(fill_value)
+    except ArgumentTypeError as error:
+        raise ArgumentTypeError(f"full: {error}") from None
+    resolved = fill_dtype if dtype is None else as_dtype(dtype)
     return _made(np.full(_shape("full", (size,)), fill_value, resolved), requires_grad)
 
 
@@ -97,14 +101,25 @@ class Generator:
     """A stream of random numbers. Its numbers are NumPy's (PCG64), not those of torch.Generator."""
 
     def __init__(self, seed: int | None = None) -> None:
-        self.numpy = np.random.default_rng(seed)
+        self._seed = seed
+        self._stream: np.random.Generator | None = None
+
+    @property
+    def numpy(self) -> np.random.Generator:
+        """The NumPy generator underneath, made when it is first needed: `numpy.random` takes a while to import."""
+        if self._stream is None:
+            self._stream = np.random.default_rng(self._seed)
+        return self._stream
 
     def manual_seed(self, seed: int) -> Generator:
-        """Start the stream again from `seed`; returns the generator."""
-        try:
-            self.numpy = np.random.default_rng(seed.__index__())
-        except (AttributeError, ValueError):
-            raise ArgumentError(f"manual_seed: expected an integer >= 0, got {seed!r}") from None
+        """Start the stream again from `seed`; returns the generator.
+
+        Raises:
+            ArgumentError: if `seed` is not an integer >= 0.
+        """
+        if not isinstance(seed, (int, np.integer)) or seed < 0:
+            raise ArgumentError(f"manual_seed: expected an integer >= 0, got {seed!r}")
+        self._seed, self._stream = int(seed), None
         return self
 
 
@@ -143,21 +158,25 @@ def randn(*size: Any, generator: Generator | None = None, dtype: Any = None, req
 
 def randint(
     low: int,
-    high: int | None = None,
+    high: Any = None,
     size: Sequence[int] = (),
     *,
     generator: Generator | None = None,
     dtype: Any = None,
 ) -> Tensor:
-    """Uniform integers in [low, high), or [0, low) when `high` is left out as in randint(10, size=(3,))."""
-    if high is None:
-        low, high = 0, low
-    if low >= high:
-        raise ArgumentError(f"randint: low must be less than high, got {low} and {high}")
-    drawn = _stream(generator).integers(low, high, _shape("randint", (size,)))
+    """Uniform integers in [low, high), or [0, low) when `high` is left out as in randint(10, (3,))."""
+    if isinstance(high, (tuple, list)):  # randint(high, size), as PyTorch also allows
+        high, size = None, high
+    first, last = (0, low) if high is None else (low, high)
+    if not all(isinstance(n, (int, np.integer)) for n in (first, last)):
+        raise ArgumentTypeError(f"randint: low and high must be integers, got {first!r} and {last!r}")
+    if first >= last:
+        raise ArgumentError(f"randint: low must be less than high, got {first} and {last}")
+    drawn = _stream(generator).integers(first, last, _shape("randint", (size,)))
     return _made(np.asarray(drawn, np.int64 if dtype is None else as_dtype(dtype)), False)
 
 
 def randperm(n: int, *, generator: Generator | None = None) -> Tensor:
     """The numbers 0 to n - 1 in random order, int64."""
+    (n,) = _shape("randperm", (n,))
     return _made(_stream(generator).permutation(n), False)

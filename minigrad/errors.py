@@ -1,7 +1,7 @@
 """One class for each thing a user can do wrong.
 
 Every error of ours says what was wrong, what we got, and what to write instead. Each class also derives
-from the built-in exception that PyTorch raises for the same mistake, so `except RuntimeError` and
+from the built-in exceptions that PyTorch raises for the same mistakes, so `except RuntimeError` and
 `except IndexError` written for PyTorch keep working.
 """
 
@@ -12,11 +12,11 @@ class MinigradError(Exception):
     """Base class of all errors that minigrad raises on purpose."""
 
 
-class ShapeError(MinigradError, RuntimeError):
+class ShapeError(MinigradError, RuntimeError, ValueError):
     """Shapes that do not fit together, or a shape that cannot be produced."""
 
 
-class DtypeError(MinigradError, RuntimeError):
+class DtypeError(MinigradError, RuntimeError, TypeError):
     """A dtype that the operation, or gradient recording, cannot work with."""
 
 

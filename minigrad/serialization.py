@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import tempfile
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .errors import ArgumentError, ArgumentTypeError
-from .tensor import Tensor, from_array
+from .errors import ArgumentError, ArgumentTypeError, MinigradError
+from .tensor import Tensor, tensor
 
 
 def save(state: Mapping[str, Tensor], path: str | os.PathLike[str]) -> None:
@@ -25,6 +23,9 @@ def save(state: Mapping[str, Tensor], path: str | os.PathLike[str]) -> None:
         isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()
     ):
         raise ArgumentTypeError("save: expected a mapping from names to Tensors, such as model.state_dict()")
+    import tempfile
+    import zipfile
+
     target = Path(path)
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
@@ -52,18 +53,20 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         FileNotFoundError: if there is no such file.
         ArgumentError: if it is not an `.npz` file of plain arrays.
+        DtypeError: if an array is not of a supported dtype.
     """
+    import zipfile
+    import zlib
+
     try:
-        with np.load(Path(path), allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise ArgumentError(
-                    f"load: {path} holds a single array, expected an .npz file written by minigrad.save"
-                )
-            return {
-                name: from_array(np.ascontiguousarray(archive[name]).reshape(archive[name].shape))
-                for name in archive.files
-            }
-    except (ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
+        archive = np.load(Path(path), allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise ArgumentError(f"load: {path} holds a single array, expected an .npz file written by minigrad.save")
+        with archive:
+            return {name: tensor(archive[name]) for name in archive.files}
+    except MinigradError:
+        raise
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, KeyError) as error:
         raise ArgumentError(
             f"load: {path} is not a readable .npz file of arrays ({error}); it may be truncated"
         ) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,7 +10,6 @@ import numpy as np
 
 from .dtypes import Array, DType, as_dtype, scalar_dtype
 from .errors import (
-    ArgumentError,
     ArgumentTypeError,
     DtypeError,
     InPlaceError,
@@ -19,49 +17,13 @@ from .errors import (
     NumpyFunctionError,
     ShapeError,
 )
+from .recording import is_grad_enabled
+from .storage import Storage
 
 if TYPE_CHECKING:
-    from .tape import Node
+    from .primitive import Node
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-class Storage:
-    """The version of a piece of memory: shared by all views of it, created when it is first changed or shared.
-
-    Memory that NumPy code can reach (`x.numpy()`, `from_numpy(a)`) can be changed without our knowing: from then on
-    a checksum of it is compared wherever the version is asked for, so that a silent change becomes a new version.
-    """
-
-    __slots__ = ("checksum", "memory", "version")
-
-    def __init__(self, memory: Array) -> None:
-        while isinstance(memory.base, np.ndarray):
-            memory = memory.base
-        self.memory = memory
-        self.version = 0
-        self.checksum: int | None = None  # None: no NumPy code has seen this memory
-
-    def expose(self) -> None:
-        if self.checksum is None:
-            self.checksum = _checksum(self.memory)
-
-    def changed(self) -> None:
-        """Note a change that we made ourselves."""
-        self.version += 1
-        if self.checksum is not None:
-            self.checksum = _checksum(self.memory)
-
-    def current_version(self) -> int:
-        if self.checksum is not None:
-            checksum = _checksum(self.memory)
-            if checksum != self.checksum:
-                self.version, self.checksum = self.version + 1, checksum
-        return self.version
-
-
-def _checksum(memory: Array) -> int:
-    return zlib.crc32(np.ascontiguousarray(memory).view(np.uint8).data) if memory.size else 0
 
 
 class Tensor:
@@ -112,7 +74,7 @@ class Tensor:
 
     def size(self, dim: int | None = None) -> Any:
         """The shape, or the size of one dimension."""
-        return self._array.shape if dim is None else self._array.shape[dim]
+        return self.shape if dim is None else self.shape[ops.shape.checked_dim("size", dim, self.ndim)]
 
     def numel(self) -> int:
         """The number of elements."""
@@ -257,19 +219,19 @@ class Tensor:
         new = as_tensor(value)
         if new.shape != self.shape or new.dtype != self.dtype:
             raise ShapeError(f"data: expected shape {self.shape} {self.dtype}, got shape {new.shape} {new.dtype}")
+        self._replace(new)
+
+    def _replace(self, new: Tensor) -> None:
+        """Take over the memory of `new`, which has a history of its own: its version must differ from all recorded."""
         if new._array is not self._array:
-            self._shared_storage().changed()
-            version = self._storage.version if self._storage is not None else 0
-            self._array = new._array
-            # The new memory has a history of its own: make sure that its version differs from all recorded ones.
-            self._storage = new._shared_storage()
-            self._storage.version = max(self._storage.version, version) + 1
+            old = self._shared_storage()
+            self._array, self._storage = new._array, new._shared_storage()
+            self._storage.version = max(self._storage.version, old.current_version()) + 1
 
     # --- changing values in place ---------------------------------------------------------------------------
 
     def _overwrite(self, name: str, values: Any) -> Tensor:
         """Replace all values in place, where no record can go wrong by it."""
-        from .tape import is_grad_enabled
 
         if self._requires_grad and is_grad_enabled():
             what = "a leaf that requires grad" if self._node is None else f"the output of '{self._node.op.name}'"
@@ -323,18 +285,14 @@ class Tensor:
         return self._update("div_", ops.div, other)
 
     def _update(self, name: str, op: Any, other: Any) -> Tensor:
-        if isinstance(other, Tensor) and other._requires_grad:
-            from .tape import is_grad_enabled
-
-            if is_grad_enabled():
-                raise InPlaceError(
-                    f"{name}: an in-place result would lose the history of the other operand; write x = x + y"
-                )
+        if isinstance(other, Tensor) and other._requires_grad and is_grad_enabled():
+            raise InPlaceError(
+                f"{name}: an in-place result would lose the history of the other operand; write x = x + y"
+            )
         return self._overwrite(name, op(self.detach(), other))
 
     def _augmented(self, name: str, op: Any, other: Any) -> Any:
         """`x += y`: in place where nothing is recorded, as in PyTorch; otherwise a new tensor takes the name `x`."""
-        from .tape import is_grad_enabled
 
         recorded = is_grad_enabled() and (
             self._node is not None or (isinstance(other, Tensor) and other._requires_grad)
@@ -481,11 +439,13 @@ class Tensor:
         return iter([self[i] for i in range(len(self._array))])
 
     def __contains__(self, value: Any) -> bool:
+        if not _is_operand(value):
+            raise ArgumentTypeError(f"in: expected a Tensor or a number, got {type(value).__name__}")
         return bool((self._array == (value._array if isinstance(value, Tensor) else value)).any())
 
     def __bool__(self) -> bool:
         if self._array.size != 1:
-            raise ArgumentError(
+            raise ShapeError(
                 f"bool(): a tensor of shape {self.shape} is neither true nor false; write (x == y).all() or .any()"
             )
         return bool(self._array.item())
@@ -561,14 +521,25 @@ def _is_operand(value: object) -> bool:
 
 
 def method(function: Function) -> Function:
-    """Attach a function or an op to Tensor as the method of its name, and return it: `x.f(...)` is `f(x, ...)`."""
+    """Attach a function or an op to Tensor as the method of its name; returns what the module then offers as function.
 
-    @functools.wraps(function, updated=())  # an op is an instance, which would not bind to `self` as a function does
-    def bound(self: Tensor, *args: Any, **kwargs: Any) -> Any:
-        return function(self, *args, **kwargs)
+    `x.f(...)` is `f(x, ...)`; called as a function, it refuses an input that is not a tensor by name.
+    """
+    name = function.__name__
+    is_op = not isinstance(function, type(method))
 
-    setattr(Tensor, function.__name__, bound)
-    return function
+    @functools.wraps(function, updated=())
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        input = args[0] if args else kwargs.get("input")
+        if not isinstance(input, Tensor):
+            raise ArgumentTypeError(
+                f"{name}: expected a Tensor as input, got {type(input).__name__}; write minigrad.tensor(x)"
+            )
+        return function(*args, **kwargs)
+
+    # A function binds to `self` when it is an attribute; an op is an instance and needs a function around it.
+    setattr(Tensor, name, checked if is_op else function)
+    return function if is_op else checked  # type: ignore[return-value]
 
 
 def from_array(array: Array) -> Tensor:
@@ -612,10 +583,9 @@ def _copied_array(data: Any, dtype: Any = None) -> Array:
     else:
         # Python numbers: floats become the default dtype; lists of arrays keep the dtype of the arrays.
         resolved = array.dtype if _holds_arrays(data) or array.dtype.kind not in "f" else scalar_dtype(0.0)
-    if array.dtype.kind not in "biufc":
+    if array.dtype.kind not in "biuf":
         raise DtypeError(f"tensor: expected numbers, got {type(data).__name__} of {array.dtype}: {str(data)[:60]!r}")
-    if array.dtype.kind != "c":
-        as_dtype(resolved)
+    as_dtype(resolved)
     return np.array(array, dtype=resolved, order="C", copy=True)
 
 

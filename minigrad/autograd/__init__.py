@@ -1,7 +1,8 @@
 """The names of `torch.autograd`: grad, backward, recording switches, gradient checks; and `functional`."""
 
 from ..gradcheck import gradcheck, gradgradcheck
-from ..tape import backward, enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled
+from ..recording import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from ..tape import backward, grad
 from . import functional
 
 __all__ = [

@@ -14,7 +14,8 @@ import numpy as np
 from ..creation import zeros_like
 from ..errors import ArgumentTypeError, NoGraphError, ShapeError
 from ..ops import stack
-from ..tape import enable_grad, grad
+from ..recording import enable_grad
+from ..tape import grad
 from ..tensor import Tensor, from_array
 
 

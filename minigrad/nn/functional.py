@@ -13,7 +13,8 @@ from ..creation import Generator, ones, rand, zeros
 from ..dtypes import Array
 from ..errors import ArgumentError, DtypeError, ShapeError
 from ..ops import linear, log_softmax, one_hot, relu, sigmoid, softmax, tanh, where
-from ..tape import op, vjp_of
+from ..primitive import op
+from ..tape import vjp_of
 from ..tensor import Tensor, from_array
 
 __all__ = [
@@ -63,6 +64,15 @@ def l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Any:
     return _reduced("l1_loss", (input - target).abs(), reduction)
 
 
+@op(saves="inputs")
+@np.errstate(all="ignore")
+def _softplus(x: Array) -> Array:
+    return np.logaddexp(x, x.dtype.type(0))  # log(1 + exp(x)), without overflow
+
+
+_softplus.defvjp(lambda g, out, x: g * x.sigmoid())
+
+
 def binary_cross_entropy_with_logits(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Any:
     """-t log(sigmoid(x)) - (1 - t) log(1 - sigmoid(x)), written so that no x overflows; targets in [0, 1].
 
@@ -70,7 +80,7 @@ def binary_cross_entropy_with_logits(input: Tensor, target: Tensor, *, reduction
         ShapeError: if the shapes differ.
     """
     _same_shape("binary_cross_entropy_with_logits", input, target)
-    loss = input.relu() - input * target + (-input.abs()).exp().log1p()
+    loss = (1 - target) * input + _softplus(-input)
     return _reduced("binary_cross_entropy_with_logits", loss, reduction)
 
 
@@ -111,10 +121,16 @@ def nll_loss(
     Raises:
         ShapeError, DtypeError, ArgumentError: targets that do not fit, are not integers, or name no class.
     """
-    indices, valid, dim = _class_indices("nll_loss", input, target, ignore_index)
+    return _negative_log_likelihood("nll_loss", input, target, weight, ignore_index, reduction)
+
+
+def _negative_log_likelihood(
+    name: str, input: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, reduction: str
+) -> Any:
+    indices, valid, dim = _class_indices(name, input, target, ignore_index)
     if weight is not None and weight.shape != (input.shape[dim],):
         raise ShapeError(
-            f"nll_loss: weight must have shape ({input.shape[dim]},), one for each class, got {weight.shape}"
+            f"{name}: weight must have shape ({input.shape[dim]},), one for each class, got {weight.shape}"
         )
     picked = input.gather(dim, from_array(np.expand_dims(indices, dim))).squeeze(dim)
     scale = np.ones(indices.shape, input.dtype) if weight is None else weight._array[indices].astype(input.dtype)
@@ -122,7 +138,7 @@ def nll_loss(
     loss = where(valid, -picked * from_array(scale), 0.0)
     if reduction == "mean":
         return loss.sum() / from_array(np.asarray(scale.sum()))
-    return _reduced("nll_loss", loss, reduction)
+    return _reduced(name, loss, reduction)
 
 
 def cross_entropy(
@@ -167,7 +183,7 @@ def cross_entropy(
         if reduction == "mean":
             return loss.sum() / (loss.numel() or math.nan)
         return _reduced("cross_entropy", loss, reduction)
-    hard = nll_loss(logs, target, weight, ignore_index=ignore_index, reduction=reduction)
+    hard = _negative_log_likelihood("cross_entropy", logs, target, weight, ignore_index, reduction)
     if not label_smoothing:
         return hard
     indices, valid, _ = _class_indices("cross_entropy", input, target, ignore_index)
@@ -277,12 +293,16 @@ def batch_norm(
                 f"batch_norm: {name} has dtype {value.dtype}, but the input has {input.dtype}; convert one with "
                 ".to(dtype)"
             )
+    if input.dtype not in (np.float32, np.float64):
+        raise DtypeError(f"batch_norm: input must be float32 or float64, got {input.dtype}; write x.float()")
     scale = ones(channels, dtype=input.dtype) if weight is None else weight
     shift = zeros(channels, dtype=input.dtype) if bias is None else bias
     if not training:
         if running_mean is None or running_var is None:
             raise ArgumentError("batch_norm: running_mean and running_var are needed when training=False")
-        return _batch_norm_eval(input, scale, shift, mean=running_mean._array, var=running_var._array, eps=eps)
+        # Copies, since the next training step changes the running statistics in place.
+        mean, var = running_mean._array.copy(), running_var._array.copy()
+        return _batch_norm_eval(input, scale, shift, mean=mean, var=var, eps=eps)
     count = _statistics(input)[2]
     if count == 1:
         raise ShapeError(
@@ -290,9 +310,9 @@ def batch_norm(
             f"{input.shape}; "
             "use a larger batch, or eval()"
         )
-    out, mean, inv_std = _batch_norm(input, scale, shift, eps=eps)
+    out, batch_mean, inv_std = _batch_norm(input, scale, shift, eps=eps)
     if running_mean is not None:
-        running_mean.copy_(running_mean._array * (1 - momentum) + momentum * mean._array)
+        running_mean.copy_(running_mean._array * (1 - momentum) + momentum * batch_mean._array)
     if running_var is not None:
         variance = np.maximum(1 / (inv_std._array * inv_std._array) - input.dtype.type(eps), 0)
         running_var.copy_(running_var._array * (1 - momentum) + momentum * variance * (count / max(count - 1, 1)))

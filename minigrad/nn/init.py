@@ -6,7 +6,7 @@ import math
 
 from ..creation import Generator, rand, randn
 from ..errors import ShapeError
-from ..tape import no_grad
+from ..recording import no_grad
 from ..tensor import Tensor
 
 

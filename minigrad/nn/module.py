@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import ArgumentError, ArgumentTypeError, ShapeError
-from ..tape import no_grad
-from ..tensor import Tensor, as_tensor
+from ..recording import no_grad
+from ..tensor import Tensor, as_tensor, tensor
 
 
 class Parameter(Tensor):
@@ -18,7 +18,8 @@ class Parameter(Tensor):
     __slots__ = ()
 
     def __init__(self, data: Any, requires_grad: bool = True) -> None:
-        source = as_tensor(data).detach()
+        # A tensor's memory is shared, as in PyTorch; an array is copied, so that training does not change the caller's.
+        source = data.detach() if isinstance(data, Tensor) else tensor(data)
         self._array = source._array
         self._storage = source._storage
         self._grad = self._node = None
@@ -193,10 +194,10 @@ class Module:
 
     def to(self, dtype: Any) -> Module:
         """Convert all floating parameters and buffers to `dtype`; returns the module."""
-        for tensor in [*self.parameters(), *self.buffers()]:
-            if tensor.dtype.kind == "f":
-                tensor._array = tensor.detach().to(dtype)._array
-                tensor._storage = tensor._grad = None
+        for value in [*self.parameters(), *self.buffers()]:
+            if value.dtype.kind == "f":
+                value._replace(value.detach().to(dtype))
+                value._grad = None
         return self
 
     def float(self) -> Module:
@@ -223,6 +224,10 @@ class Module:
             ArgumentError: with `strict`, if names are missing or unexpected.
             ShapeError: if a shape differs.
         """
+        if not isinstance(state_dict, Mapping):
+            raise ArgumentTypeError(
+                f"load_state_dict: expected a mapping from names to Tensors, got {type(state_dict).__name__}"
+            )
         own = self.state_dict()
         missing, unexpected = [k for k in own if k not in state_dict], [k for k in state_dict if k not in own]
         if strict and (missing or unexpected):

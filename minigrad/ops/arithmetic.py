@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..dtypes import Array, scalar_dtype
-from ..errors import ArgumentError, DtypeError
-from ..tape import op
+from ..errors import ArgumentError, DtypeError, ShapeError
+from ..primitive import op
 from ..tensor import Tensor, method
 
 # PyTorch returns inf and nan silently where NumPy also prints a warning.
@@ -17,6 +17,7 @@ quiet = np.errstate(all="ignore")
 
 @method
 @op(broadcasts=True, saves="")
+@quiet
 def add(input: Array, other: Array) -> Array:
     return input + other
 
@@ -26,6 +27,7 @@ add.defvjp(lambda g, out, x, y: g, lambda g, out, x, y: g)
 
 @method
 @op(broadcasts=True, saves="")
+@quiet
 def sub(input: Array, other: Array) -> Array:
     if input.dtype == np.bool_:
         raise DtypeError("sub: booleans are not subtracted; write a ^ b, or convert with x.long()")
@@ -37,6 +39,7 @@ sub.defvjp(lambda g, out, x, y: g, lambda g, out, x, y: -g)
 
 @method
 @op(broadcasts=True, saves="inputs")
+@quiet
 def mul(input: Array, other: Array) -> Array:
     return input * other
 
@@ -87,7 +90,7 @@ def _pow_base(g: Any, out: Any, x: Any, y: Any) -> Any:
 
 def _pow_exponent(g: Any, out: Any, x: Any, y: Any) -> Any:
     # 0 ** y is 0 for all y > 0, so its derivative there is 0 and not 0 * log(0).
-    return where((x == 0) & (y >= 0), 0.0, g * out * x.log())
+    return g * out * where((x == 0) & (y >= 0), 1.0, x).log()
 
 
 pow.defvjp(_pow_base, _pow_exponent)
@@ -106,8 +109,11 @@ def minimum(input: Array, other: Array) -> Array:
 
 
 def _share(x: Any, y: Any) -> Any:
-    """1 where x > y, and half where they are equal: both arguments get their part of a tie, as in PyTorch."""
-    return (x > y).to(x.dtype) + (x == y).to(x.dtype) * 0.5
+    """1 where x > y, and half where they are equal: both arguments get their part of a tie, as in PyTorch.
+
+    It is also 1 where one of them is nan: then both decide that the result is nan.
+    """
+    return 1 - (x < y).to(x.dtype) - (x == y).to(x.dtype) * 0.5
 
 
 maximum.defvjp(lambda g, out, x, y: g * _share(x, y), lambda g, out, x, y: g * _share(y, x))
@@ -131,16 +137,31 @@ def where(condition: Any, input: Any, other: Any) -> Any:
     Raises:
         DtypeError: if the condition is not boolean.
     """
+    return _chosen("where: the condition", condition, input, other)
+
+
+def _chosen(what: str, condition: Any, input: Any, other: Any) -> Any:
     mask = condition._array if isinstance(condition, Tensor) else np.asarray(condition)
     if mask.dtype != np.bool_:
-        raise DtypeError(f"where: the condition must be boolean, got {mask.dtype}; write for example x > 0")
-    return _where(input, other, condition=mask)
+        raise DtypeError(f"{what} must be boolean, got {mask.dtype}; write for example x > 0")
+    try:
+        return _where(input, other, condition=mask.copy())  # the tape keeps it, and the caller may change his
+    except ShapeError:
+        shapes = " and ".join(str(np.shape(v._array if isinstance(v, Tensor) else v)) for v in (input, other))
+        raise ShapeError(
+            f"{what} of shape {mask.shape} and the values of shapes {shapes} do not broadcast: aligned from the right, "
+            "sizes must be equal or 1"
+        ) from None
 
 
 @method
 def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Any:
-    """`value` where the boolean `mask` is true, `input` elsewhere."""
-    return where(mask, value, input)
+    """`value` where the boolean `mask` is true, `input` elsewhere.
+
+    Raises:
+        DtypeError: if the mask is not boolean.
+    """
+    return _chosen("masked_fill: the mask", mask, value, input)
 
 
 @op(saves="inputs")

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..dtypes import Array
 from ..errors import DtypeError
-from ..tape import op
+from ..primitive import op
 from ..tensor import Tensor, method
 
 _compare = op(broadcasts=True, differentiable=False)

@@ -7,11 +7,13 @@ from typing import Any
 from .. import dtypes
 from ..dtypes import Array
 from ..errors import DtypeError
-from ..tape import op
+from ..primitive import op
 from ..tensor import Tensor, method
+from .arithmetic import quiet
 
 
 @op(saves="")
+@quiet
 def to_dtype(x: Array, *, dtype: Any) -> Array:
     return x.astype(dtype)
 
@@ -41,7 +43,8 @@ def contiguous(input: Tensor) -> Any:
 
 @method
 def to(input: Tensor, dtype: Any) -> Any:
-    """The tensor in another dtype; itself if it has that dtype already. Gradients are converted back.
+    """The tensor in another dtype; itself if it has that dtype already. Gradients are converted back; none reach
+    it through integers or booleans.
 
     Raises:
         DtypeError: for a dtype that is not supported, or a device: minigrad computes where NumPy does.
@@ -51,7 +54,9 @@ def to(input: Tensor, dtype: Any) -> Any:
             return input
         raise DtypeError(f"to: device {dtype!r} is not available; minigrad tensors live on the CPU")
     resolved = dtypes.as_dtype(dtype)
-    return input if input.dtype == resolved else to_dtype(input, dtype=resolved)
+    if input.dtype == resolved:
+        return input
+    return to_dtype(input if resolved.kind == "f" else input.detach(), dtype=resolved)
 
 
 @method

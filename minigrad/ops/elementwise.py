@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..dtypes import Array
-from ..tape import op
+from ..errors import DtypeError
+from ..primitive import op
 from ..tensor import method
 from .arithmetic import quiet, where
 
@@ -82,6 +83,7 @@ reciprocal.defvjp(lambda g, out, x: -g * out * out)
 
 @method
 @op(saves="inputs")
+@quiet
 def square(input: Array) -> Array:
     return input * input
 
@@ -91,6 +93,7 @@ square.defvjp(lambda g, out, x: g * x * 2)
 
 @method
 @op(floating=True, saves="inputs")
+@quiet
 def sin(input: Array) -> Array:
     return np.sin(input)
 
@@ -100,6 +103,7 @@ sin.defvjp(lambda g, out, x: g * x.cos())
 
 @method
 @op(floating=True, saves="inputs")
+@quiet
 def cos(input: Array) -> Array:
     return np.cos(input)
 
@@ -131,15 +135,19 @@ sigmoid.defvjp(lambda g, out, x: g * out * (1 - out))
 @method
 @op(saves="inputs")
 def relu(input: Array) -> Array:
+    if input.dtype == np.bool_:
+        raise DtypeError("relu: booleans have no sign, got bool; convert with x.float()")
     return np.maximum(input, 0)
 
 
-relu.defvjp(lambda g, out, x: where(x > 0, g, 0.0))  # 0 at the kink, as in PyTorch
+relu.defvjp(lambda g, out, x: where(x <= 0, 0.0, g))  # 0 at the kink and g at nan, as in PyTorch
 
 
 @method
 @op(saves="inputs")
 def abs(input: Array) -> Array:
+    if input.dtype == np.bool_:
+        raise DtypeError("abs: booleans have no sign, got bool; convert with x.float()")
     return np.abs(input)
 
 
@@ -149,7 +157,7 @@ abs.defvjp(lambda g, out, x: g * x.sign())  # 0 at the kink, as in PyTorch
 @method
 @op(saves="")
 def sign(input: Array) -> Array:
-    return np.sign(input)
+    return (input > 0).astype(input.dtype) - (input < 0)  # np.sign(nan) is nan, but 0 in PyTorch
 
 
 sign.defvjp(lambda g, out, x: g * 0.0)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..dtypes import Array
-from ..errors import ArgumentTypeError, DimError, DtypeError, ShapeError
-from ..tape import op
+from ..errors import ArgumentError, ArgumentTypeError, DimError, DtypeError, ShapeError
+from ..primitive import op
 from ..tensor import Tensor, as_tensor, method
 from .shape import checked_dim
 
@@ -49,7 +49,9 @@ def _plain(part: Any) -> Any:
             array = array.astype(np.int64)
         if array.dtype.kind not in "biu":
             raise DtypeError(f"indexing: indices must be integers or booleans, got {array.dtype}")
-        return array
+        if array.dtype == np.uint8:
+            raise DtypeError("indexing: uint8 once meant a mask in PyTorch; write mask.bool() or index.long()")
+        return array if array.ndim or array.dtype.kind == "b" else int(array)
     if part is None or part is Ellipsis or isinstance(part, (slice, bool)):
         return part
     try:
@@ -59,6 +61,28 @@ def _plain(part: Any) -> Any:
             "indexing: expected integers, slices, None, ..., or integer and boolean tensors, got "
             f"{type(part).__name__}: {part!r}"
         ) from None
+
+
+def _integers_first(index: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    """One index as one or two steps that NumPy takes as PyTorch does.
+
+    PyTorch applies integers like slices, before the arrays; NumPy would treat them as arrays of no dimension, and so
+    put the dimensions of x[0, :, [1, 2]] in another order.
+    """
+    arrays = [isinstance(part, np.ndarray) for part in index]
+    integers = [isinstance(part, int) and not isinstance(part, bool) for part in index]
+    if not (any(arrays) and any(integers)):
+        return [index]
+    basic: list[Any] = []
+    rest: list[Any] = []
+    for part, is_array, is_integer in zip(index, arrays, integers, strict=True):
+        if is_array:  # a mask covers as many dimensions as it has, an array of indices one
+            basic += [slice(None)] * (part.ndim if part.dtype.kind == "b" else 1)
+        else:
+            basic.append(part)
+        if not is_integer:
+            rest.append(part if is_array or part is Ellipsis else slice(None))
+    return [tuple(basic), tuple(rest)]
 
 
 @method
@@ -72,6 +96,11 @@ def getitem(input: Tensor, index: Any) -> Any:
     """
     plain = tuple(_plain(part) for part in index) if isinstance(index, tuple) else _plain(index)
     try:
+        if isinstance(plain, tuple):
+            out = input
+            for step in _integers_first(plain):
+                out = _getitem(out, index=step)
+            return out
         return _getitem(input, index=plain)
     except ShapeError as error:
         cause = error.__cause__
@@ -119,9 +148,15 @@ def take_along_dim(input: Tensor, indices: Any, dim: int) -> Any:
             f"take_along_dim: indices have shape {array.shape}, but the input has {input.ndim} dimensions; give both "
             "the same"
         )
-    shape = np.broadcast_shapes(
-        array.shape[:axis] + array.shape[axis + 1 :], input.shape[:axis] + input.shape[axis + 1 :]
-    )
+    try:
+        shape = np.broadcast_shapes(
+            array.shape[:axis] + array.shape[axis + 1 :], input.shape[:axis] + input.shape[axis + 1 :]
+        )
+    except ValueError:
+        raise ShapeError(
+            f"take_along_dim: indices of shape {array.shape} and input of shape {input.shape} do not broadcast outside "
+            f"dim {axis}"
+        ) from None
     array = np.broadcast_to(array, (*shape[:axis], array.shape[axis], *shape[axis:]))
     return _take_along_dim(input.expand((*shape[:axis], input.shape[axis], *shape[axis:])), indices=array, dim=axis)
 
@@ -149,11 +184,14 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Any:
     Raises:
         DtypeError: for indices that are not integers.
         DimError: for an index outside 0 to num_classes - 1.
+        ArgumentError: for no indices and no `num_classes`.
     """
     indices = tensor._array
     if indices.dtype.kind not in "iu":
         raise DtypeError(f"one_hot: indices must be integers, got {indices.dtype}")
-    classes = int(indices.max()) + 1 if num_classes == -1 else num_classes
+    if num_classes == -1 and not indices.size:
+        raise ArgumentError("one_hot: without indices the number of classes is unknown; give num_classes")
+    classes = max(0, int(indices.max())) + 1 if num_classes == -1 else num_classes
     if indices.size and not (indices.min() >= 0 and indices.max() < classes):
         raise DimError(f"one_hot: indices must lie in 0 to {classes - 1}, got {indices.min()} to {indices.max()}")
     return as_tensor((indices[..., None] == np.arange(classes)).astype(np.int64))

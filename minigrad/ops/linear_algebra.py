@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from ..dtypes import Array
 from ..errors import DtypeError, ShapeError
-from ..tape import op
+from ..primitive import op
 from ..tensor import Tensor, as_tensor, method
 from .arithmetic import quiet
 from .shape import sum_to
@@ -47,6 +48,13 @@ def matmul(input: Any, other: Any) -> Any:
         raise DtypeError(
             f"matmul: both operands must have one dtype, got {x.dtype} and {y.dtype}; convert one with .to(dtype)"
         )
+    if x.ndim > 2 and y.ndim > 2:
+        for n, m in zip(x.shape[-3::-1], y.shape[-3::-1], strict=False):
+            if n != m and n != 1 and m != 1:
+                raise ShapeError(
+                    f"matmul: shapes {x.shape} and {y.shape}: the sizes before the last two must broadcast, {n} and "
+                    f"{m} do not"
+                )
     inner_x, inner_y = x.shape[-1], y.shape[-2 if y.ndim > 1 else 0]
     if inner_x != inner_y:
         raise ShapeError(f"matmul: inner sizes differ: {x.shape} @ {y.shape} needs {inner_x} == {inner_y}")
@@ -82,12 +90,14 @@ def dot(input: Tensor, tensor: Tensor) -> Any:
     """The dot product of two vectors.
 
     Raises:
-        ShapeError: if one of them is not a vector.
+        ShapeError: if one of them is not a vector, or their sizes differ.
     """
     if input.ndim != 1 or tensor.ndim != 1:
         raise ShapeError(
             f"dot: expected two vectors, got shapes {input.shape} and {tensor.shape}; write matmul for other ranks"
         )
+    if input.shape != tensor.shape:
+        raise ShapeError(f"dot: the vectors must have the same size, got {input.shape[0]} and {tensor.shape[0]}")
     return matmul(input, tensor)
 
 
@@ -101,7 +111,7 @@ def _linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
 
 
 def _rows(x: Any) -> Any:
-    return x.reshape(-1, x.shape[-1])
+    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
 
 _linear.defvjp(

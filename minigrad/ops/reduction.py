@@ -10,7 +10,7 @@ import numpy as np
 
 from ..dtypes import Array, as_dtype, scalar_dtype
 from ..errors import ArgumentError, DimError, DtypeError
-from ..tape import op
+from ..primitive import op
 from ..tensor import Tensor, from_array, method
 from .arithmetic import quiet, where
 from .shape import Dims, checked_dim, checked_dims
@@ -33,6 +33,7 @@ def _kept(x: Any, dims: tuple[int, ...], keepdim: bool) -> Any:
 
 
 @op(saves="")
+@quiet
 def _sum(x: Array, *, dims: tuple[int, ...], keepdim: bool) -> Array:
     return np.asarray(x.sum(axis=dims, keepdims=keepdim, dtype=np.int64 if x.dtype.kind in "biu" else None))
 
@@ -107,15 +108,21 @@ def var(
         DtypeError: for integers.
         ArgumentError: if both `unbiased` and `correction` are given.
     """
+    return _variance("var", input, dim, unbiased, keepdim, correction)
+
+
+def _variance(
+    name: str, input: Tensor, dim: Dims, unbiased: bool | None, keepdim: bool, correction: float | None
+) -> Any:
     if isinstance(dim, bool):  # PyTorch also accepts var(unbiased)
         dim, unbiased = None, dim
     if unbiased is not None and correction is not None:
-        raise ArgumentError("var: give unbiased or correction, not both")
+        raise ArgumentError(f"{name}: give unbiased or correction, not both")
     if correction is None:
         correction = 1 if unbiased is None else int(unbiased)
     if input.dtype.kind not in "fc":
-        raise DtypeError(f"var: needs a floating dtype, got {input.dtype}; write x.float().var()")
-    dims = checked_dims("var", dim, input.ndim)
+        raise DtypeError(f"{name}: needs a floating dtype, got {input.dtype}; write x.float().{name}()")
+    dims = checked_dims(name, dim, input.ndim)
     return _var(input, dims=dims, keepdim=keepdim, freedom=np.maximum(0, _count(input, dims) - correction).item())
 
 
@@ -139,7 +146,7 @@ def std(
     correction: float | None = None,
 ) -> Any:
     """The standard deviation over `dim`; arguments as `var`. Its gradient at zero spread is 0, as in PyTorch."""
-    return _sqrt_of_variance(var(input, dim, unbiased, keepdim, correction=correction))
+    return _sqrt_of_variance(_variance("std", input, dim, unbiased, keepdim, correction))
 
 
 @op
@@ -211,12 +218,13 @@ def _arg(name: str, function: Any, input: Tensor, dim: int | None, keepdim: bool
     return from_array(np.asarray(function(input._array, axis=axis, keepdims=keepdim)))
 
 
-def _extreme(name: str, pick: Any, whole: Any, pairwise: Any, input: Tensor, dim: Any, keepdim: bool) -> Any:
+def _extreme(name: str, function: Any, whole: Any, pairwise: Any, input: Tensor, dim: Any, keepdim: bool) -> Any:
     if isinstance(dim, Tensor):
         return pairwise(input, dim)
     if dim is None:
+        _need_elements(name, input, tuple(range(input.ndim)))
         return whole(input)
-    indices = pick(input, dim, True)
+    indices = _arg(name, function, input, dim, True)
     values = input.take_along_dim(indices, dim) if input.ndim else input
     if not keepdim and input.ndim:
         axis = checked_dim(name, dim, input.ndim)
@@ -232,7 +240,7 @@ def max(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
     """
     from .arithmetic import maximum
 
-    return _extreme("max", argmax, amax, maximum, input, dim, keepdim)
+    return _extreme("max", np.argmax, amax, maximum, input, dim, keepdim)
 
 
 @method
@@ -240,7 +248,7 @@ def min(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
     """The minimum of all elements; with `dim`, a named tuple (values, indices); with a tensor, `minimum`."""
     from .arithmetic import minimum
 
-    return _extreme("min", argmin, amin, minimum, input, dim, keepdim)
+    return _extreme("min", np.argmin, amin, minimum, input, dim, keepdim)
 
 
 @op(floating=True)

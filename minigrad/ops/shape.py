@@ -10,14 +10,14 @@ import numpy as np
 
 from ..dtypes import Array
 from ..errors import ArgumentError, ArgumentTypeError, DimError, ShapeError
-from ..tape import op
+from ..primitive import op
 from ..tensor import Tensor, as_tensor, method
 
 Dims = Sequence[int] | int | None
 
 
-def checked_dim(name: str, dim: Any, ndim: int) -> int:
-    """`dim` counted from the front; a 0-dim tensor accepts 0 and -1, as in PyTorch.
+def checked_dim(name: str, dim: Any, ndim: int, *, new: bool = False) -> int:
+    """`dim` counted from the front; a 0-dim tensor accepts 0 and -1, as in PyTorch, and a `new` dim may be the last.
 
     Raises:
         DimError: if the tensor has no such dimension.
@@ -27,7 +27,7 @@ def checked_dim(name: str, dim: Any, ndim: int) -> int:
         index = dim.__index__()
     except AttributeError:
         raise ArgumentTypeError(f"{name}: dim must be an integer, got {type(dim).__name__}: {dim!r}") from None
-    limit = max(ndim, 1)
+    limit = ndim + 1 if new else max(ndim, 1)
     if not -limit <= index < limit:
         raise DimError(
             f"{name}: dim {index} is out of range for a tensor with {ndim} dimensions; allowed are {-limit} to "
@@ -88,24 +88,27 @@ def expand(input: Tensor, *sizes: Any) -> Any:
     Raises:
         ShapeError: if a size other than 1 would have to change.
     """
-    shape = _sizes("expand", sizes)
+    return _expanded("expand", input, _sizes("expand", sizes))
+
+
+def _expanded(name: str, input: Tensor, shape: tuple[int, ...]) -> Any:
     lead = len(shape) - input.ndim
     if lead < 0:
         raise ShapeError(
-            f"expand: {len(shape)} sizes {shape} for a tensor with {input.ndim} dimensions, shape {input.shape}"
+            f"{name}: {len(shape)} sizes {shape} for a tensor with {input.ndim} dimensions, shape {input.shape}"
         )
     if any(n < -1 or (n == -1 and i < lead) for i, n in enumerate(shape)):
-        raise ShapeError(f"expand: negative size in {shape}; only -1 is allowed, for a dimension that exists")
+        raise ShapeError(f"{name}: negative size in {shape}; only -1 is allowed, for a dimension that exists")
     target = tuple(input.shape[i - lead] if n == -1 else n for i, n in enumerate(shape))
     for have, want in zip(input.shape, target[lead:], strict=True):
         if have not in (1, want):
-            raise ShapeError(f"expand: shape {input.shape} cannot be expanded to {target}: only sizes of 1 can grow")
+            raise ShapeError(f"{name}: shape {input.shape} cannot be expanded to {target}: only sizes of 1 can grow")
     return _expand(input, shape=target)
 
 
 def broadcast_to(input: Tensor, size: Sequence[int]) -> Any:
     """`input.expand(size)`."""
-    return expand(input, size)
+    return _expanded("broadcast_to", input, _sizes("broadcast_to", (size,)))
 
 
 @op(is_view=True, saves="")
@@ -215,7 +218,7 @@ def squeeze(input: Tensor, dim: Dims = None) -> Any:
 @method
 def unsqueeze(input: Tensor, dim: int) -> Any:
     """Insert a dimension of size 1 at position `dim`, which may be -ndim-1 to ndim."""
-    position = checked_dim("unsqueeze", dim, input.ndim + 1)
+    position = checked_dim("unsqueeze", dim, input.ndim, new=True)
     return _reshape(input, shape=(*input.shape[:position], 1, *input.shape[position:]))
 
 
@@ -269,7 +272,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Any:
         raise ArgumentError("stack: expected at least one tensor, got an empty list")
     if any(p.shape != parts[0].shape for p in parts):
         raise ShapeError(f"stack: all tensors must have one shape, got {[p.shape for p in parts]}")
-    axis = checked_dim("stack", dim, parts[0].ndim + 1)
+    axis = checked_dim("stack", dim, parts[0].ndim, new=True)
     return _cat(*_common_dtype([unsqueeze(p, axis) for p in parts]), dim=axis)
 
 

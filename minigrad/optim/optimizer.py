@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
+
 from ..dtypes import Array
 from ..errors import ArgumentError, ArgumentTypeError
-from ..tape import enable_grad, no_grad
+from ..recording import enable_grad, no_grad
 from ..tensor import Tensor
 
 
@@ -24,10 +26,13 @@ class Optimizer:
     """
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
-        if isinstance(params, Tensor):
-            raise ArgumentTypeError("optimizer: params must be a list of Tensors, got a single Tensor; write [x]")
+        if isinstance(params, Tensor) or not isinstance(params, Iterable):
+            raise ArgumentTypeError(
+                f"{type(self).__name__}: params must be a list of Tensors, got a single {type(params).__name__}; "
+                "write [x]"
+            )
         self.defaults = defaults
-        self.state: dict[int, dict[str, Any]] = {}
+        self.state: dict[Tensor, dict[str, Any]] = {}  # by identity, as tensors are hashed
         self.param_groups: list[dict[str, Any]] = []
         groups = list(params)
         if not groups:
@@ -39,6 +44,8 @@ class Optimizer:
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add parameters with options of their own."""
+        if "params" not in param_group:
+            raise ArgumentError(f"{type(self).__name__}: a parameter group needs 'params', got {sorted(param_group)}")
         group = dict(param_group)
         group["params"] = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
         unknown = set(group) - {"params"} - set(self.defaults)
@@ -73,7 +80,7 @@ class Optimizer:
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is not None:
-                    state = self.state.setdefault(id(p), {})
+                    state = self.state.setdefault(p, {})
                     # Written into the parameter's own memory, and noted as a change, so that a graph that was recorded
                     # with the old values cannot be used any more.
                     self.update(p._array, p.grad._array, state, group)
@@ -88,10 +95,10 @@ class Optimizer:
         """The options and what is remembered of each parameter, by its position."""
         positions = {id(p): i for i, p in enumerate(p for g in self.param_groups for p in g["params"])}
         copied = {
-            positions[key]: {k: v.copy() if hasattr(v, "copy") else v for k, v in state.items()}
-            for key, state in self.state.items()
+            positions[id(p)]: {k: v.copy() if hasattr(v, "copy") else v for k, v in state.items()}
+            for p, state in self.state.items()
         }
-        groups = [{k: v for k, v in g.items() if k != "params"} for g in self.param_groups]
+        groups = [{**g, "params": [positions[id(p)] for p in g["params"]]} for g in self.param_groups]
         return {"state": copied, "param_groups": groups}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -101,10 +108,17 @@ class Optimizer:
             ArgumentError: if the groups, or the shapes of what is remembered, do not match.
         """
         groups, params = state_dict["param_groups"], [p for g in self.param_groups for p in g["params"]]
-        if len(groups) != len(self.param_groups):
+        sizes, own_sizes = [len(g["params"]) for g in groups], [len(g["params"]) for g in self.param_groups]
+        if sizes != own_sizes:
             raise ArgumentError(
-                f"load_state_dict: {len(groups)} parameter groups for an optimizer with {len(self.param_groups)}"
+                f"load_state_dict: groups of {sizes} parameters do not match an optimizer with groups of {own_sizes}"
             )
+        for saved in groups:
+            if set(saved) != {"params", *self.defaults}:
+                raise ArgumentError(
+                    f"load_state_dict: options {sorted(set(saved) - {'params'})} are not those of "
+                    f"{type(self).__name__}, {sorted(self.defaults)}"
+                )
         for position, state in state_dict["state"].items():
             for name, value in state.items():
                 shape = getattr(value, "shape", None)
@@ -113,15 +127,15 @@ class Optimizer:
                         f"load_state_dict: {name} of parameter {position} has shape {shape}, which does not match"
                     )
         for group, saved in zip(self.param_groups, groups, strict=True):
-            group.update(saved)
+            group.update({k: v for k, v in saved.items() if k != "params"})
         self.state = {
-            id(params[i]): {k: v.copy() if hasattr(v, "copy") else v for k, v in state.items()}
+            params[i]: {k: v.copy() if hasattr(v, "copy") else v for k, v in state.items()}
             for i, state in state_dict["state"].items()
         }
 
 
 def check_at_least_zero(optimizer: str, **options: float) -> None:
-    """Raise ArgumentError for an option that is negative or nan."""
+    """Raise ArgumentError for an option that is no number, negative or nan."""
     for name, value in options.items():
-        if not value >= 0:
-            raise ArgumentError(f"{optimizer}: {name} must be >= 0, got {value}")
+        if not (isinstance(value, (int, float, np.number)) and value >= 0):
+            raise ArgumentError(f"{optimizer}: {name} must be a number >= 0, got {value!r}")

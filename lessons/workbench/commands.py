@@ -1,0 +1,225 @@
+"""What each command does.  A command takes the parsed arguments and returns the exit code."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+from lessons.anatomy import Lesson, Part, Run, Section, check_file, stub_file
+from lessons.anatomy.account import account, body, claim_lines, heading, outcome_lines
+from lessons.anatomy.files import write_atomically
+from lessons.anatomy.homework import HomeworkError
+from lessons.anatomy.run import Figure
+from lessons.anatomy.text import wrapped
+from lessons.workbench import catalogue, progress, report, screen
+from lessons.workbench.errors import UsageError
+
+OK, FAILED = 0, 1
+
+WELCOME = """\
+minigrad rebuilds deep learning from NumPy up, and checks every step.
+
+    minigrad list              the lessons
+    minigrad run {name}     run one: its derivation, errata, experiment and figures
+    minigrad stub {name}    write its exercises to {homework}
+    minigrad check {name}   check what you wrote there
+
+Start with:  minigrad run {name} --quick
+"""
+
+
+def welcome(args: argparse.Namespace) -> int:
+    entries = catalogue.entries()
+    name = entries[0].name if entries else "NAME"
+    print(WELCOME.format(name=name, homework=homework(name)), end="")
+    return OK
+
+
+def homework(name: str) -> Path:
+    """Where the learner's file for a lesson lies unless they say otherwise."""
+    return Path("homework") / f"{name}.py"
+
+
+def list_lessons(args: argparse.Namespace) -> int:
+    style, width = screen.style(), screen.width()
+    code = OK
+    for entry in catalogue.entries():
+        try:
+            lesson = catalogue.load(entry)
+        except UsageError as error:
+            print(f"{style.bad(entry.name)}: {error}")
+            code = FAILED
+            continue
+        print(f"{style.bold(lesson.name)}: {lesson.title}")
+        print(*wrapped(lesson.headline, width, "    "), sep="\n")
+        facts = [
+            lesson.subject,
+            f"{lesson.minutes:g} min",
+            counted(len(lesson.exercise_list), "exercise"),
+            counted(len(lesson.errata), "erratum", "errata"),
+        ]
+        if lesson.needs:
+            facts.append(f"after {', '.join(lesson.needs)}")
+        print(f"    {style.dim(', '.join(facts))}")
+        print(*wrapped(_source(lesson), width, "    "), sep="\n")
+    return code
+
+
+def run(args: argparse.Namespace) -> int:
+    lesson = catalogue.find(args.name)
+    out = _output_folder(args.out or Path("minigrad-out") / lesson.name)
+    (out / report.NAME).unlink(missing_ok=True)  # an interrupt must not leave the report of another run
+    style, width = screen.style(), screen.width()
+
+    print(f"{style.bold(lesson.title)}\n")
+    print(*wrapped(lesson.headline, width), sep="\n")
+    print(*wrapped(_source(lesson), width), "", sep="\n")
+
+    def show_heading(part: Part) -> None:  # at once, so that a bar appears below what it belongs to
+        print("\n".join(heading(part, style)), flush=True)
+
+    def show_body(section: Section) -> None:
+        print("\n".join(body(section, style, width)), flush=True)
+
+    start = time.perf_counter()
+    bars = progress.bars(sys.stderr)
+    done = lesson.run(args.size, args.seed, out, show_progress=bars, before_part=show_heading, after_part=show_body)
+    written = report.write(lesson, done, out)
+    _summary(lesson, done, written, time.perf_counter() - start)
+    return OK if done.passed else FAILED
+
+
+def _output_folder(out: Path) -> Path:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--out {out}: cannot make this folder ({error.strerror})") from error
+    if not os.access(out, os.W_OK | os.X_OK):
+        raise UsageError(f"--out {out}: this folder cannot be written to")
+    return out
+
+
+def _summary(lesson: Lesson, done: Run, written: Path, seconds: float) -> None:
+    style = screen.style()
+    failed = [claim for claim in done.claims if not claim.passed]
+    if failed:
+        print(style.bad(f"{len(failed)} of {counted(len(done.claims), 'claim')} failed:"))
+        print(*claim_lines(failed, style, screen.width()), sep="\n")
+    elif done.claims:
+        print(style.good(f"Held: {counted(len(done.claims), 'claim')}, all of them."))
+    else:
+        print(style.bad("The lesson made no claim, so it showed nothing."))
+    figures = [item for section in done.sections for item in section.items if isinstance(item, Figure)]
+    drawn = counted(len(figures), "figure")
+    print(f"Written: {drawn} and {written.name} in {written.parent}{os.sep}  ({seconds:.1f} s)")
+    if lesson.exercise_list and not failed:
+        print(f"Now write it yourself:  minigrad stub {lesson.name}")
+
+
+def stub(args: argparse.Namespace) -> int:
+    lesson = catalogue.find(args.name)
+    if args.out == "-":
+        print(stub_file(lesson), end="")
+        return OK
+    path = homework(lesson.name) if args.out is None else Path(args.out)
+    command = f"minigrad check {args.name}" + ("" if args.out is None else f" {path}")
+    if path.exists():
+        raise UsageError(f"{path} exists and may hold your work; move it away, or choose another --out")
+    try:
+        write_atomically(path, stub_file(lesson, command).encode())
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error
+    print(f"Wrote {path}: {counted(len(lesson.exercise_list), 'exercise')}. When one is solved:  {command}")
+    return OK
+
+
+def check(args: argparse.Namespace) -> int:
+    lesson = catalogue.find(args.name)
+    path = args.file or homework(lesson.name)
+    style = screen.style()
+    try:
+        outcomes = check_file(lesson, path)
+    except FileNotFoundError as error:
+        raise UsageError(f"{path}: no such file; `minigrad stub {args.name}` writes one to start from") from error
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    except HomeworkError as error:
+        print(style.bad("FAIL"), error)
+        return FAILED
+    for outcome in outcomes:
+        print(*outcome_lines(outcome, style), sep="\n")
+    passed = sum(outcome.passed for outcome in outcomes)
+    print(f"{lesson.name}: {passed} of {counted(len(outcomes), 'exercise')} passed.")
+    return OK if passed == len(outcomes) else FAILED
+
+
+def errata(args: argparse.Namespace) -> int:
+    """List the errata and run each one, so that what is shown are measured numbers."""
+    style, width = screen.style(), screen.width()
+    lessons = [catalogue.find(args.name)] if args.name else catalogue.all_lessons()
+    passed, count = True, 0
+    for lesson in lessons:
+        if not lesson.errata:
+            continue
+        print(style.bold(lesson.name))
+        print(*wrapped(_source(lesson), width), "", sep="\n")
+        done = Run("quick")
+        for part in lesson.errata:
+            section = part.run(done)
+            passed, count = passed and section.passed, count + 1
+            print("\n".join(account(section, style, width)), flush=True)
+    print(f"{counted(count, 'erratum', 'errata')}{'' if passed else '; a claim about one failed'}.")
+    return OK if passed else FAILED
+
+
+def doctor(args: argparse.Namespace) -> int:
+    from lessons.workbench.doctor import PROBES, examine
+
+    return OK if examine(PROBES, screen.style()) else FAILED
+
+
+def bench(args: argparse.Namespace) -> int:
+    from kernels import bench_batchnorm
+
+    print(f"Batch norm, every candidate {counted(args.rounds, 'round')} in turn; leave the machine alone meanwhile.")
+    print(bench_batchnorm.format_table(bench_batchnorm.table_rows(rounds=args.rounds)))
+    return OK
+
+
+def data(args: argparse.Namespace) -> int:
+    from lessons.data.download import fetch_mnist
+    from lessons.data.files import mnist_folder
+
+    destination = args.out or mnist_folder()
+    with progress.Transfer(sys.stderr) as transfer:
+        paths = fetch_mnist(args.source, destination, transfer.report)
+    print(f"MNIST is complete, every SHA-256 as published: {counted(len(paths), 'file')} in {destination}")
+    return OK
+
+
+def dev_check(args: argparse.Namespace) -> int:
+    from lessons.workbench.devcheck import problems
+
+    lessons = [catalogue.find(args.name)] if args.name else catalogue.all_lessons()
+    found = [problem for lesson in lessons for problem in problems(lesson)]
+    for problem in found:
+        print(f"{screen.style().bad('FAIL')} {problem}")
+    exercises = sum(len(lesson.exercise_list) for lesson in lessons)
+    mistakes = sum(len(exercise.mistakes) for lesson in lessons for exercise in lesson.exercise_list)
+    if not found:
+        told_apart = f"stubs, solutions and {counted(mistakes, 'declared mistake')}"
+        print(f"{counted(exercises, 'exercise')}: {told_apart} are told apart.")
+    return FAILED if found else OK
+
+
+def counted(count: int, singular: str, plural: str = "") -> str:
+    """``count`` with its noun: "1 figure", "2 figures"."""
+    return f"{count} {singular if count == 1 else plural or singular + 's'}"
+
+
+def _source(lesson: Lesson) -> str:
+    source = lesson.source
+    return f"rebuilds: {source.title} ({source.author}, {source.year}), {source.link}"

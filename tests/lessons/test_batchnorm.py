@@ -1,0 +1,285 @@
+"""The batch-norm lesson: what it claims holds, its checks can fail, and its figures show what they say."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lessons.anatomy import Run, check_file, check_functions, stub_file
+from lessons.vision import batchnorm
+from lessons.vision.batchnorm import lesson
+
+ROOT = Path(__file__).resolve().parents[2]
+
+FIGURES = {
+    "batchnorm-graph",
+    "batchnorm-fit",
+    "batchnorm-timing",
+    "batchnorm-losses",
+    "batchnorm-learning-rates",
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """One quick run, shared by the tests that look at its parts."""
+    return lesson.run("quick", seed=0, out=tmp_path_factory.mktemp("figures"))
+
+
+def data(run: Run, name: str) -> dict[str, np.ndarray]:
+    with np.load(run.out / f"{name}.npz", allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+# ---- the run
+
+
+def test_every_claim_of_a_quick_run_holds(run):
+    failed = [
+        f"{claim.text}: {claim.measured} {claim.requirement} {claim.problem}"
+        for claim in run.claims
+        if not claim.passed
+    ]
+    assert failed == []
+    assert len(run.claims) >= 60
+    assert run.passed
+
+
+def test_every_part_says_something(run):
+    silent = [section.part.name for section in run.sections if not section.items]
+    assert silent == []
+    assert {part.kind for part in lesson.parts} == {"step", "erratum", "experiment", "compare"}
+
+
+def test_headline_batch_norm_learns_at_every_rate_and_the_plain_network_does_not(run):
+    rates, scores = run.results["rates"], run.results["scores"]
+    assert max(rates) / min(rates) == pytest.approx(300)
+    assert scores[True].min() > 0.8
+    assert scores[False][rates.index(3.0)].max() < 0.5
+
+
+def test_reading_digits_in_pairs_or_by_class_ruins_the_answers(run):
+    results = run.results["who else"]
+    in_eval = results["one by one, running statistics (eval mode)"]
+    assert in_eval > 0.85
+    assert results["mixed batches of 2, batch statistics"] < in_eval - 0.2
+    assert results["batches of one class each, batch statistics"] < in_eval - 0.2
+
+
+# ---- errata
+
+
+def test_the_two_wrong_lines_are_wrong_by_these_numbers(run):
+    assert [part.name for part in lesson.errata] == ["sign_slip", "misplaced_sum"]
+    assert all(part.erratum.kind == "M" for part in lesson.errata)
+    # Fixed data, so fixed numbers.
+    assert run.results["sign slip"] == pytest.approx(0.571, abs=5e-4)
+    assert run.results["misplaced sum"] == pytest.approx(0.286, abs=5e-4)
+    # The printed forms have the var term -1 times and 0 times: the first is off by twice the second.
+    assert run.results["sign slip"] == pytest.approx(2 * run.results["misplaced sum"], rel=1e-12)
+
+
+# ---- exercises
+
+
+def test_solutions_pass():
+    outcomes = check_functions(lesson, {exercise.name: exercise.solution for exercise in lesson.exercise_list})
+    assert [(one.exercise, one.status) for one in outcomes] == [
+        ("forward", "passed"),
+        ("dgamma_dbeta", "passed"),
+        ("closed_form_dx", "passed"),
+        ("staged_backward", "passed"),
+    ]
+    assert lesson.exercises == len(outcomes)
+
+
+def test_stubs_are_not_started(tmp_path):
+    homework = tmp_path / "batchnorm.py"
+    homework.write_text(stub_file(lesson), encoding="utf-8")
+    assert [one.status for one in check_file(lesson, homework)] == ["not started"] * 4
+
+
+MISTAKES = [(exercise, name) for exercise in lesson.exercise_list for name in exercise.mistakes]
+
+
+@pytest.mark.parametrize(("exercise", "name"), MISTAKES, ids=[f"{one.name}: {name}" for one, name in MISTAKES])
+def test_every_declared_mistake_fails_on_its_numbers(exercise, name):
+    (outcome,) = check_functions(lesson, {exercise.name: exercise.mistakes[name]})
+    assert outcome.status == "failed"
+    assert outcome.lines
+    assert "signature" not in outcome.lines[0], "refused before it was judged"
+
+
+@pytest.mark.parametrize("exercise", ["closed_form_dx", "staged_backward"])
+def test_the_classic_mistakes_are_declared(exercise):
+    declared = " | ".join(lesson.exercise_named(exercise).mistakes)
+    for part in (
+        "returns zeros",
+        "forgets gamma",
+        "drops the mean term",
+        "drops the var term",
+        "flips the sign of the mean term",
+        "flips the sign of the var term",
+        "N - 1",
+        "misses 1/N in the mean term",
+        "misses 1/N in the var term",
+        "sigma for sigma squared",
+        "forgets eps",
+    ):
+        assert part in declared
+
+
+# ---- exact answers
+
+
+def test_forward_by_hand():
+    x = np.array([[1.0, 0.0], [5.0, 0.0], [1.0, 0.0], [5.0, 12.0]])
+    y, x_hat, inv_std = batchnorm.forward(x, np.array([10.0, 1.0]), np.array([3.0, 0.0]), 0.0)
+    assert np.array_equal(x_hat[:, 0], [-1, 1, -1, 1])
+    assert np.array_equal(y[:, 0], [-7, 13, -7, 13])
+    assert inv_std[0] == 0.5
+    assert inv_std[1] == pytest.approx(1 / np.sqrt(27), rel=1e-15)
+
+
+def test_a_batch_of_two_keeps_only_the_order():
+    x = np.array([[0.0, 8.0], [1024.0, -8.0]])  # powers of two: everything is exact
+    _, x_hat, inv_std = batchnorm.forward(x, np.ones(2), np.zeros(2), 0.0)
+    assert np.array_equal(x_hat, [[-1, 1], [1, -1]])
+    dy = np.array([[0.75, -3.0], [2.0, 1.5]])
+    assert np.array_equal(batchnorm.closed_form_dx(dy, x_hat, np.ones(2), inv_std), np.zeros((2, 2)))
+
+
+def test_the_judge_knows_derivatives_and_is_blind_to_an_upstream_of_ones():
+    x = np.array([[0.5, -2.0], [3.0, 0.25]])
+    upstream = np.array([[1.0, -1.0], [2.0, 0.5]])
+    assert np.allclose(batchnorm.slope(lambda x: x**3, x, upstream), 3 * x**2 * upstream, rtol=1e-15, atol=0)
+    assert np.allclose(batchnorm.slope(lambda m: x - m, np.zeros(2), upstream), -upstream.sum(axis=0), atol=0)
+
+    batch = batchnorm.draw(np.random.default_rng(5))
+    x, gamma, beta, dy = batch
+    assert np.abs(batchnorm.judged(x, gamma, beta, np.ones_like(dy))[0]).max() < 1e-12
+    assert np.abs(batchnorm.judged(x, gamma, beta, dy)[0]).max() > 0.1
+
+
+def test_dx_along_x_hat_is_exactly_proportional_to_eps():
+    x, gamma, beta, dy = batchnorm.draw(np.random.default_rng(6), samples=9, features=4)
+    for eps in (0.0, 1e-5, 0.3):
+        _, x_hat, inv_std = batchnorm.forward(x, gamma, beta, eps)
+        dx = batchnorm.closed_form_dx(dy, x_hat, gamma, inv_std)
+        along = gamma * inv_std**3 * eps * (dy * x_hat).sum(axis=0)
+        assert np.allclose((dx * x_hat).sum(axis=0), along, rtol=1e-9, atol=1e-13)
+
+
+def test_mean_and_margin():
+    mean, margin = batchnorm.mean_and_margin(np.array([1.0, 2.0, 3.0]))
+    assert mean == 2
+    assert margin == pytest.approx(4.303 / np.sqrt(3), rel=1e-12)
+
+
+def test_running_median_of_losses():
+    assert np.array_equal(batchnorm.smooth([1.0, 9.0, 3.0, 4.0], 3), [3, 4])
+    assert batchnorm.smooth([1.0], 2).shape == (0,)
+
+
+def test_an_overflow_is_a_result_and_not_an_error():
+    digits = batchnorm.load_digits(full=False)
+    history = batchnorm.train(digits, batch_norm=False, lr=1e20, epochs=1, seed=0)
+    assert history.overflowed
+    assert history.accuracy == batchnorm.CHANCE
+    assert 0 < len(history.losses) < 10
+    assert np.isfinite(history.losses).all()
+
+
+def test_training_is_repeatable():
+    digits = batchnorm.Digits(*(array[:300] for array in batchnorm.load_digits(full=False)))
+    first, second = (batchnorm.train(digits, True, 0.1, 1, seed=3) for _ in range(2))
+    assert first.losses == second.losses
+    assert first.losses != batchnorm.train(digits, True, 0.1, 1, seed=4).losses
+
+
+# ---- figures
+
+
+def test_figures_are_complete(run):
+    names = {path.name for path in run.out.iterdir()}
+    assert names == {f"{name}{suffix}" for name in FIGURES for suffix in (".svg", ".png", ".npz")}
+
+
+def test_figure_of_the_graph_shows_every_arrow_of_the_forward_pass(run):
+    assert set(data(run, "batchnorm-graph")["edges"]) == {
+        "x -> mu", "x -> centred", "mu -> centred", "centred -> var", "centred -> x_hat", "var -> inv_std",
+        "inv_std -> x_hat", "x_hat -> y", "gamma -> y", "beta -> y",
+    }  # fmt: skip
+
+
+def test_figure_of_the_fit_shows_residuals(run):
+    shown = data(run, "batchnorm-fit")
+    assert np.allclose(shown["dx"], shown["direct"] + shown["mean"] + shown["var"], atol=1e-14)
+    slope, offset = np.polyfit(shown["x_hat"], shown["dx"], 1)
+    assert abs(slope) < 1e-12
+    assert abs(offset) < 1e-12
+    assert np.ptp(shown["mean"]) == 0
+    assert np.abs(shown["dx"]).max() > 1, "a picture of nothing"
+
+
+def test_figure_of_the_timing_has_a_ratio_for_every_shape(run):
+    shown = data(run, "batchnorm-timing")
+    shapes = shown.pop("shapes")
+    assert shapes.shape == (2, 2)
+    assert {"staged", "closed", "reusing", "kernel"} <= set(shown)
+    for ratios in shown.values():
+        assert ratios.shape == (2,)
+        assert np.isfinite(ratios).all()
+        assert (ratios > 0).all()
+
+
+def test_figure_of_the_accuracies_shows_the_scores(run):
+    shown = data(run, "batchnorm-learning-rates")
+    assert np.array_equal(shown["rates"], run.results["rates"])
+    assert np.array_equal(shown["with"], run.results["scores"][True])
+    assert np.array_equal(shown["without"], run.results["scores"][False])
+
+
+def test_figure_of_the_losses_falls_with_batch_norm(run):
+    shown = data(run, "batchnorm-losses")
+    assert set(shown) == {f"{which} at {rate}" for which in ("with", "without") for rate in ("0.01", "0.3", "3")}
+    for rate in ("0.01", "0.3", "3"):
+        curves = shown[f"with at {rate}"]
+        assert (curves[:, -1] < 0.6 * curves[:, 0]).all()
+
+
+# ---- PyTorch
+
+
+def test_the_recorded_values_are_compared_and_small(run):
+    recorded = [claim for claim in run.claims if claim.kind == "recorded"]
+    assert [claim.text for claim in recorded] == [f"{name}: recorded" for name in ("y", "dx", "dgamma", "dbeta")]
+    assert all(claim.measured < 1e-13 for claim in recorded)
+    assert (ROOT / "lessons" / "vision" / "batchnorm_torch.npz").stat().st_size < 10_000
+
+
+@pytest.mark.torch
+def test_the_recorder_still_gives_the_recorded_values():
+    pytest.importorskip("torch", reason="the recorder runs PyTorch")
+    path = ROOT / "tests" / "reference" / "record_batchnorm_lesson.py"
+    spec = importlib.util.spec_from_file_location("record_batchnorm_lesson", path)
+    recorder = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(recorder)
+    now, then = recorder.record(), batchnorm.recorded_by_torch()
+    assert now.keys() == then.keys()
+    for name in now.keys() - {"torch_version"}:
+        assert np.allclose(now[name], then[name], rtol=1e-13, atol=1e-14), name
+
+
+def test_importing_the_lesson_is_light():
+    code = (
+        "import sys, lessons.vision.batchnorm; "
+        "print([name for name in ('numba', 'torch', 'matplotlib', 'minigrad') if name in sys.modules])"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed.strip() == "[]"
