@@ -30,6 +30,7 @@ from .tensor import Tensor, from_array
 _STEPS = tuple(2.0**-k for k in range(6, 26, 2))
 _SMALL_STEPS = tuple(2.0**-k for k in (16, 20, 24, 28))  # where x is small, or the function steep, only these are small
 _COMPLEX_STEP = 1e-30
+_EPS = float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True)
@@ -73,31 +74,34 @@ def numerical_gradient(func: Callable[[Array], Any], x: Array, upstream: Any = N
         upstream = np.ones(value.shape)
     weights = np.asarray(upstream, np.float64)
 
-    def scalar(at: Array) -> Any:
+    def scalar(at: Array) -> tuple[Any, float]:
+        """The weighted sum at another point minus that at x, and the rounding noise in it."""
         with np.errstate(all="ignore"):
-            # Differences to the value at x: the sum then loses no digits to elements that do not change.
-            return ((np.asarray(func(at)) - value) * weights).sum()
+            # Differences to the value at x: elements that do not change add nothing, and no noise.
+            changes = (np.asarray(func(at)) - value) * weights
+            return changes.sum(), _EPS * float(np.abs(value * weights)[changes != 0].sum())
 
-    with np.errstate(all="ignore"):
-        noise = float(np.finfo(np.float64).eps * np.abs(np.asarray(value) * weights).sum())  # of one evaluation
     values, errors, kinks = np.zeros(point.shape), np.zeros(point.shape), []
     for index in np.ndindex(point.shape):
-        values[index], errors[index], kink = _derivative(scalar, point, index, noise)
+        values[index], errors[index], kink = _derivative(scalar, point, index)
         if kink is not None:
             kinks.append(kink)
     return NumericalGradient(values, errors, tuple(kinks))
 
 
 def _derivative(
-    scalar: Callable[[Array], Any], point: Array, index: tuple[int, ...], noise: float
+    scalar: Callable[[Array], tuple[Any, float]], point: Array, index: tuple[int, ...]
 ) -> tuple[float, float, Kink | None]:
     """One partial derivative, its error estimate, and a kink if there is one at the point."""
-    scale = max(1.0, abs(float(point[index])))
+    scale, noise = max(1.0, abs(float(point[index]))), 0.0
 
     def at(offset: float) -> float:
+        nonlocal noise
         moved = point.copy()
         moved[index] += offset
-        return float(scalar(moved))
+        change, noise_here = scalar(moved)
+        noise = max(noise, noise_here)
+        return float(change)
 
     h = _SMALL_STEPS[0] * scale
     slopes = [(-at(-s) / s, at(s) / s) for s in (h, h / 2, h / 64)]  # from the left, from the right
@@ -111,17 +115,17 @@ def _derivative(
         for small in _SMALL_STEPS:
             left, right = -at(-small * scale) / (small * scale), at(small * scale) / (small * scale)
             if abs(step - (left + right) / 2) <= 1e-6 * max(abs(left), abs(right), abs(step)) + 1e-9:
-                return step, 4 * np.finfo(np.float64).eps * abs(step), None
+                return step, 4 * _EPS * abs(step), None
     return (*_extrapolated(at, scale, noise), None)
 
 
-def _complex_step(scalar: Callable[[Array], Any], point: Array, index: tuple[int, ...]) -> float | None:
+def _complex_step(scalar: Callable[[Array], tuple[Any, float]], point: Array, index: tuple[int, ...]) -> float | None:
     moved = point.astype(np.complex128)
     moved[index] += 1j * _COMPLEX_STEP
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # "casting complex to real discards the imaginary part" is such a refusal
         try:
-            value = complex(scalar(moved)).imag / _COMPLEX_STEP
+            value = complex(scalar(moved)[0]).imag / _COMPLEX_STEP
         except Exception:
             return None  # not a function of complex numbers; the differences below decide
     return value if np.isfinite(value) else None
@@ -189,7 +193,7 @@ def _gradcheck(func: Callable[..., Any], inputs: Tensor | Sequence[Any], atol: f
     checked = [i for i, x in enumerate(given) if isinstance(x, Tensor) and x.requires_grad]
     if not checked:
         raise GradcheckError("gradcheck: refused, no input has requires_grad=True, so nothing would be checked")
-    arrays = {i: given[i].detach().numpy().astype(np.float64) for i in checked}
+    arrays = {i: given[i]._array.astype(np.float64) for i in checked}
     rng = np.random.default_rng(seed)
     leaves = {i: from_array(a.copy()).requires_grad_() for i, a in arrays.items()}
     with enable_grad():

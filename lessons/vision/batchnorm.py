@@ -24,7 +24,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib import resources
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -910,23 +910,24 @@ def backward_literal(dy, centred, x_hat, inv_std, gamma):
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Keep minigrad's kernels, and PyTorch if it has been imported, to one thread each.
+    """Keep NumPy's BLAS, minigrad's kernels and PyTorch to one thread each, as far as they are there.
 
-    On arrays as small as ours a second thread gains nothing, and the thread pools of several libraries that wait
-    for each other on a busy machine can cost a factor of ten.
+    On arrays as small as ours a second thread gains little, and on a busy machine threads that wait for each
+    other can cost a factor of ten. The BLAS can be told so only where threadpoolctl is installed.
     """
     import kernels
 
-    limits = [(kernels.set_num_threads, kernels.get_num_threads())]
-    if (torch := sys.modules.get("torch")) is not None:
-        limits.append((torch.set_num_threads, torch.get_num_threads()))
-    for limit, _ in limits:
-        limit(1)
-    try:
+    with ExitStack() as undo:
+        undo.callback(kernels.set_num_threads, kernels.get_num_threads())
+        kernels.set_num_threads(1)
+        if (torch := sys.modules.get("torch")) is not None:
+            undo.callback(torch.set_num_threads, torch.get_num_threads())
+            torch.set_num_threads(1)
+        if importlib.util.find_spec("threadpoolctl") is not None:
+            import threadpoolctl
+
+            undo.enter_context(threadpoolctl.threadpool_limits(1, user_api="blas"))
         yield
-    finally:
-        for limit, before in limits:
-            limit(before)
 
 
 def contenders(batch: Batch, eps: float) -> dict[str, Callable[[], tuple[Any, Any, Any]]]:
@@ -1265,6 +1266,7 @@ def report_learning_rates(
 
 
 @lesson.experiment("Digits, with and without batch norm, over learning rates")
+@one_thread()
 def learning_rates(run: Run) -> None:
     digits = load_digits(full=run.size == "full")
     rates = run.pick(
@@ -1278,8 +1280,7 @@ def learning_rates(run: Run) -> None:
     jobs = [(batch_norm, rate, seed) for rate in rates for batch_norm in LOOKS for seed in seeds]
     histories: dict[tuple[bool, float], list[History]] = {}
     for batch_norm, rate, seed in run.progress(jobs, "training networks"):
-        with one_thread():
-            history = train(digits, batch_norm, rate, epochs, seed)
+        history = train(digits, batch_norm, rate, epochs, seed)
         histories.setdefault((batch_norm, rate), []).append(history)
 
     scores = {which: np.array([[one.accuracy for one in histories[which, rate]] for rate in rates]) for which in LOOKS}
@@ -1429,11 +1430,11 @@ def small_batches(run: Run) -> None:
 
 
 @lesson.experiment("Where this breaks: who else is in the batch")
+@one_thread()
 def who_else_is_in_the_batch(run: Run) -> None:
     digits = load_digits(full=False)
     epochs = run.pick(quick=2, default=5, full=5)
-    with one_thread():
-        model = train(digits, batch_norm=True, lr=0.3, epochs=epochs, seed=run.seed).model
+    model = train(digits, batch_norm=True, lr=0.3, epochs=epochs, seed=run.seed).model
 
     def share_right(batches: Iterator[np.ndarray]) -> float:
         right = [len(rows) * accuracy(model, digits.test_images[rows], digits.test_labels[rows]) for rows in batches]

@@ -1,0 +1,297 @@
+"""Batch normalisation where neighbours in memory belong to different channels: (N, C), or tiny images.
+
+x is a matrix, and each group of `width` adjacent columns is one channel: width is 1 for (N, C), and 4 for the
+(N, C * 4) matrix that a batch of 2 x 2 images is in memory. The matrix is cut into tiles. Tiles are independent,
+so each is one piece of work for a thread; it leaves its column sums in a row of a small table, which
+is added up from top to bottom afterwards.
+
+`kernels.cpu.batchnorm` explains why the code looks as it does.
+"""
+
+import numpy as np
+from numba import prange
+
+from kernels.cpu.jit import Array, kernel, parallel_kernel
+
+# The size of a tile is fixed, and does not follow the number of threads: which numbers are added in which order, and
+# so every bit of the result, depends on the shape alone.
+PANEL = 512  # columns in a tile: its running sums (4 KB in float32) stay in the L1 cache
+ELEMENTS = 1 << 16  # elements in a tile: enough work to be worth a thread's attention
+RUN = 64  # rows added up in the array's own precision before float64 takes over
+
+
+@kernel
+def _tiling(rows: int, cols: int) -> tuple[int, int, int]:
+    """Rows of a tile, tiles from top to bottom, tiles from left to right."""
+    height = max(1, ELEMENTS // min(cols, PANEL) // RUN) * RUN
+    return height, (rows + height - 1) // height, (cols + PANEL - 1) // PANEL
+
+
+@kernel
+def _bounds(tile: int, rows: int, cols: int) -> tuple[int, int, int, int, int]:
+    """Which row of tiles this one is in; its first row and the one after its last; the same for its columns."""
+    height, _, across = _tiling(rows, cols)
+    block = tile // across
+    top = block * height
+    left = tile % across * PANEL
+    return block, top, min(top + height, rows), left, min(left + PANEL, cols)
+
+
+@kernel
+def _tile_moments(x: Array, tile: int, means: Array, squares: Array) -> None:
+    """The mean of each column of a tile, and the sum of squared distances from it.
+
+    Each run of rows is measured from a point inside its own data, the mean of four of its rows. That makes one
+    pass sound: subtracting the part of q that is due to the shift loses a factor of 1 + 64/4 at the very worst.
+    Runs are merged in float64 by the rule of Chan, Golub and LeVeque, "Updating Formulae and a Pairwise
+    Algorithm for Computing Sample Variances", 1979.
+    """
+    block, top, bottom, left, right = _bounds(tile, x.shape[0], x.shape[1])
+    width = right - left
+    mean, square = means[block, left:right], squares[block, left:right]
+    shift = np.empty(width, x.dtype)
+    s = np.empty(width, x.dtype)
+    q = np.empty(width, x.dtype)
+    quarter = x.dtype.type(0.25)
+    for i in range(width):
+        mean[i] = 0.0
+        square[i] = 0.0
+    for first in range(top, bottom, RUN):
+        last = min(first + RUN, bottom)
+        last_four = first + (last - first) // 4 * 4
+        # In a run of fewer than four rows, the first one is the point to measure from.
+        step = 1 if last_four > first else 0
+        x0, x1 = x[first, left:right], x[first + step, left:right]
+        x2, x3 = x[first + 2 * step, left:right], x[first + 3 * step, left:right]
+        for i in range(width):
+            shift[i] = ((x0[i] + x1[i]) + (x2[i] + x3[i])) * quarter
+            s[i] = 0
+            q[i] = 0
+        for n in range(first, last_four, 4):
+            x0, x1 = x[n, left:right], x[n + 1, left:right]
+            x2, x3 = x[n + 2, left:right], x[n + 3, left:right]
+            for i in range(width):
+                d0, d1, d2, d3 = x0[i] - shift[i], x1[i] - shift[i], x2[i] - shift[i], x3[i] - shift[i]
+                s[i] += (d0 + d1) + (d2 + d3)
+                q[i] += (d0 * d0 + d1 * d1) + (d2 * d2 + d3 * d3)
+        for n in range(last_four, last):
+            x0 = x[n, left:right]
+            for i in range(width):
+                d0 = x0[i] - shift[i]
+                s[i] += d0
+                q[i] += d0 * d0
+        count = float(last - first)
+        before = float(first - top)
+        share = count / (before + count)
+        for i in range(width):
+            from_shift = float(s[i]) / count
+            gap = float(shift[i]) + from_shift - mean[i]
+            mean[i] += gap * share
+            square[i] += float(q[i]) - from_shift * float(s[i]) + gap * gap * before * share
+
+
+@kernel
+def _tile_sums(dy: Array, x: Array, center: Array, tile: int, sum_dy: Array, sum_dy_xc: Array) -> None:
+    """The sums of dy and of dy * (x - center) in each column of a tile."""
+    block, top, bottom, left, right = _bounds(tile, x.shape[0], x.shape[1])
+    width = right - left
+    total, total_xc = sum_dy[block, left:right], sum_dy_xc[block, left:right]
+    m = center[left:right]
+    s = np.empty(width, x.dtype)
+    q = np.empty(width, x.dtype)
+    for i in range(width):
+        total[i] = 0.0
+        total_xc[i] = 0.0
+    for first in range(top, bottom, RUN):
+        last = min(first + RUN, bottom)
+        last_four = first + (last - first) // 4 * 4
+        for i in range(width):
+            s[i] = 0
+            q[i] = 0
+        for n in range(first, last_four, 4):
+            g0, g1 = dy[n, left:right], dy[n + 1, left:right]
+            g2, g3 = dy[n + 2, left:right], dy[n + 3, left:right]
+            x0, x1 = x[n, left:right], x[n + 1, left:right]
+            x2, x3 = x[n + 2, left:right], x[n + 3, left:right]
+            for i in range(width):
+                s[i] += (g0[i] + g1[i]) + (g2[i] + g3[i])
+                q[i] += (g0[i] * (x0[i] - m[i]) + g1[i] * (x1[i] - m[i])) + (
+                    g2[i] * (x2[i] - m[i]) + g3[i] * (x3[i] - m[i])
+                )
+        for n in range(last_four, last):
+            g0, x0 = dy[n, left:right], x[n, left:right]
+            for i in range(width):
+                s[i] += g0[i]
+                q[i] += g0[i] * (x0[i] - m[i])
+        for i in range(width):
+            total[i] += s[i]
+            total_xc[i] += q[i]
+
+
+@kernel
+def _tile_affine(x: Array, center: Array, scale: Array, offset: Array, tile: int, y: Array) -> None:
+    """y = (x - center) * scale + offset.
+
+    With the center multiplied out into the offset there would be one operation less and no result: far from zero,
+    two large products would cancel.
+    """
+    _, top, bottom, left, right = _bounds(tile, x.shape[0], x.shape[1])
+    m, a, b = center[left:right], scale[left:right], offset[left:right]
+    for n in range(top, bottom):
+        source, target = x[n, left:right], y[n, left:right]
+        for i in range(right - left):
+            target[i] = (source[i] - m[i]) * a[i] + b[i]
+
+
+@kernel
+def _tile_dx(dy: Array, x: Array, center: Array, a: Array, b: Array, c: Array, tile: int, dx: Array) -> None:
+    """dx = a * dy + (b * (x - center) + c)."""
+    _, top, bottom, left, right = _bounds(tile, x.shape[0], x.shape[1])
+    m, a, b, c = center[left:right], a[left:right], b[left:right], c[left:right]
+    for n in range(top, bottom):
+        g, source, target = dy[n, left:right], x[n, left:right], dx[n, left:right]
+        for i in range(right - left):
+            target[i] = a[i] * g[i] + (b[i] * (source[i] - m[i]) + c[i])
+
+
+@kernel
+def _merge(means: Array, squares: Array, rows: int, left: int, right: int) -> tuple[float, float]:
+    """Mean and biased variance of the columns left to right - 1 together, from the moments of their tiles."""
+    height = _tiling(rows, means.shape[1])[0]
+    values = rows * (right - left)
+    mean = 0.0
+    for block in range(len(means)):
+        count = min(height, rows - block * height)
+        for i in range(left, right):
+            mean += means[block, i] * count
+    mean /= values
+    square = 0.0
+    for block in range(len(means)):
+        count = min(height, rows - block * height)
+        for i in range(left, right):
+            gap = means[block, i] - mean
+            square += squares[block, i] + gap * gap * count
+    # Rounding can leave a channel of equal values a hair below zero. (Not `max`, which would swallow a NaN.)
+    return mean, 0.0 if square < 0.0 else square / values
+
+
+@parallel_kernel
+def forward_columns(
+    x: Array, weight: Array, bias: Array, eps: float, width: int, y: Array, mean: Array, inv_std: Array
+) -> None:
+    """Fills y (rows, C * width), mean (C,) and inv_std (C,)."""
+    rows, cols = x.shape
+    _, down, across = _tiling(rows, cols)
+    tiles = down * across
+    means = np.empty((down, cols))
+    squares = np.empty((down, cols))
+    if tiles == 1:  # nothing to share, so do not wake the other threads
+        _tile_moments(x, np.int64(0), means, squares)
+    else:
+        for tile in prange(tiles):
+            _tile_moments(x, np.int64(tile), means, squares)
+
+    center = np.empty(cols, x.dtype)
+    scale = np.empty(cols, x.dtype)
+    offset = np.empty(cols, x.dtype)
+    for channel in range(len(mean)):
+        left, right = channel * width, (channel + 1) * width
+        mu, var = _merge(means, squares, rows, left, right)
+        inv = 1.0 / np.sqrt(var + eps)
+        mean[channel] = mu
+        inv_std[channel] = inv
+        for i in range(left, right):
+            center[i] = mu
+            scale[i] = weight[channel] * inv
+            # center is mu rounded to the dtype of x; what was cut off belongs in the offset
+            offset[i] = bias[channel] - (mu - center[i]) * scale[i]
+
+    if tiles == 1:
+        _tile_affine(x, center, scale, offset, np.int64(0), y)
+    else:
+        for tile in prange(tiles):
+            _tile_affine(x, center, scale, offset, np.int64(tile), y)
+
+
+@parallel_kernel
+def eval_columns(
+    x: Array,
+    running_mean: Array,
+    running_var: Array,
+    weight: Array,
+    bias: Array,
+    eps: float,
+    width: int,
+    y: Array,
+) -> None:
+    """Fills y (rows, C * width)."""
+    rows, cols = x.shape
+    center = np.empty(cols, x.dtype)
+    scale = np.empty(cols, x.dtype)
+    offset = np.empty(cols, x.dtype)
+    for i in range(cols):
+        channel = i // width
+        center[i] = running_mean[channel]
+        scale[i] = weight[channel] / np.sqrt(running_var[channel] + eps)
+        offset[i] = bias[channel]
+    _, down, across = _tiling(rows, cols)
+    if down * across == 1:
+        _tile_affine(x, center, scale, offset, np.int64(0), y)
+    else:
+        for tile in prange(down * across):
+            _tile_affine(x, center, scale, offset, np.int64(tile), y)
+
+
+@parallel_kernel
+def backward_columns(
+    dy: Array,
+    x: Array,
+    weight: Array,
+    mean: Array,
+    inv_std: Array,
+    width: int,
+    dx: Array,
+    dweight: Array,
+    dbias: Array,
+) -> None:
+    """Fills dx (rows, C * width), dweight (C,) and dbias (C,)."""
+    rows, cols = x.shape
+    _, down, across = _tiling(rows, cols)
+    tiles = down * across
+    center = np.empty(cols, x.dtype)
+    for i in range(cols):
+        center[i] = mean[i // width]
+    sum_dy = np.empty((down, cols))
+    sum_dy_xc = np.empty((down, cols))
+    if tiles == 1:
+        _tile_sums(dy, x, center, np.int64(0), sum_dy, sum_dy_xc)
+    else:
+        for tile in prange(tiles):
+            _tile_sums(dy, x, center, np.int64(tile), sum_dy, sum_dy_xc)
+
+    a = np.empty(cols, x.dtype)
+    b = np.empty(cols, x.dtype)
+    c = np.empty(cols, x.dtype)
+    values = rows * width
+    for channel in range(len(mean)):
+        left, right = channel * width, (channel + 1) * width
+        total, total_xc = 0.0, 0.0
+        for block in range(down):
+            for i in range(left, right):
+                total += sum_dy[block, i]
+                total_xc += sum_dy_xc[block, i]
+        inv = float(inv_std[channel])
+        dbias[channel] = total
+        dweight[channel] = total_xc * inv
+        # dx = weight inv (dy - mean(dy) - x_hat mean(dy x_hat)), sorted by dy, x - mean and 1
+        scale = weight[channel] * inv
+        for i in range(left, right):
+            a[i] = scale
+            b[i] = -scale * inv * inv * total_xc / values
+            c[i] = -scale * total / values
+
+    if tiles == 1:
+        _tile_dx(dy, x, center, a, b, c, np.int64(0), dx)
+    else:
+        for tile in prange(tiles):
+            _tile_dx(dy, x, center, a, b, c, np.int64(tile), dx)

@@ -1,0 +1,62 @@
+"""How every Numba kernel of this package is compiled, and what that means for threads.
+
+- `cache=True`: machine code is kept on disk, so that only the first process after an installation compiles.
+- `error_model="numpy"`: `1 / 0` is an infinity, as everywhere in NumPy, not a Python exception.
+- `fastmath={"contract", "reassoc"}`: the compiler may fuse a product with a sum and may reorder a sum; without
+  the second a reduction cannot be vectorised. The other relaxations would let it assume that NaN and infinity
+  do not occur, and a diverging network is exactly where they do.
+- `parallel` covers explicit `prange` loops only. Turning whole-array expressions into parallel regions as well
+  would lengthen the compilation and hand arrays of a few numbers over to threads.
+
+Threads: `kernels.set_num_threads(n)` or the variable `NUMBA_NUM_THREADS` says how many; no result depends on it. Every
+threading layer of Numba works (`NUMBA_THREADING_LAYER=tbb`, `omp` or `workqueue`). The kernels keep Python's global
+lock while they run, so two Python threads never enter a parallel region together, which `workqueue` would answer
+by aborting the process. A call costs about 1 microsecond per parallel region on omp and tbb and 90 on workqueue.
+"""
+
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Array = npt.NDArray[Any]
+
+_FLAGS: dict[str, Any] = {"cache": True, "error_model": "numpy", "fastmath": {"contract", "reassoc"}}
+_IMPLICIT = ("comprehension", "fusion", "inplace_binop", "numpy", "reduction", "setitem", "stencil")
+_PARALLEL_FLAGS = {**_FLAGS, "parallel": {"prange": True, **dict.fromkeys(_IMPLICIT, False)}}
+
+
+def kernel(function: Callable[P, R]) -> Callable[P, R]:
+    """Compiles a function for one thread: the work on one tile, or a helper."""
+    compiled: Callable[P, R] = njit(**_FLAGS)(function)
+    return compiled
+
+
+def parallel_kernel(function: Callable[P, R]) -> Callable[P, R]:
+    """Compiles a function whose `prange` loops are shared among the threads.
+
+    Inside `prange` the index is unsigned, outside it is signed; passing it on as `np.int64(index)` spares a second
+    compilation of the callee.
+    """
+    compiled: Callable[P, R] = njit(**_PARALLEL_FLAGS)(function)
+    return compiled
+
+
+def as_input(array: Array) -> Array:
+    """A read-only, contiguous, aligned view of `array`, or such a copy where it is not contiguous or aligned.
+
+    Numba compiles anew for each combination of read-only and writable, contiguous and strided arguments. All
+    inputs pass through here and look alike, so there is one version per dtype; and Numba refuses, when it
+    compiles, a kernel that writes to its inputs.
+    """
+    if array.flags.c_contiguous and array.flags.aligned:
+        view = array.view()
+    else:
+        view = np.require(array, requirements=("C", "A")).view()
+    view.setflags(write=False)
+    return view

@@ -1,0 +1,352 @@
+"""Every op against PyTorch: recorded values on every machine, live ones where PyTorch is installed, and numerically.
+
+The cases are in op_cases.py, what is compared and how in op_harness.py, wrong calls in op_mistakes.py.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from op_cases import CASES
+from op_harness import (
+    COMPARED,
+    Case,
+    Draw,
+    Dtype,
+    Parts,
+    as_function,
+    call,
+    differences,
+    filled,
+    of_case,
+    run,
+    tensor,
+    tolerance_of,
+)
+from op_mistakes import MISTAKES, Mistake
+from op_records import Records, load
+
+import minigrad
+from minigrad.nn import functional
+from minigrad.ops import arithmetic, elementwise
+
+BY_NAME = {case.name: case for case in CASES}
+each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+
+# How often the live comparison draws new inputs: once in the profile dev, more in the others.
+LIVE_DRAWS = range(1, 1 + max(1, settings().max_examples // 30))
+
+
+@functools.cache
+def records() -> Records:
+    return load()
+
+
+def compared_with_record(case: Case, dtype: str, variant: int = 0) -> list[str]:
+    want, dtypes = records().parts(case.name, case.dtypes.index(dtype))
+    got = of_case(case, dtype, variant)
+    return differences(got, want, tolerance_of(case, dtype, got), dtypes)
+
+
+# --- the table --------------------------------------------------------------------------------------------------
+
+
+def test_cases_have_different_names() -> None:
+    assert [name for name, count in Counter(case.name for case in CASES).items() if count > 1] == []
+
+
+def test_every_op_has_cases() -> None:
+    covered = {case.op for case in CASES}
+    functions = set(functional.__all__)
+    assert set(minigrad.ops.__all__) | functions <= covered
+
+
+def test_every_function_that_makes_tensors_has_cases() -> None:
+    made = {name for name, f in vars(minigrad).items() if inspect.isfunction(f) and f.__module__ == "minigrad.creation"}
+    # The seed itself returns no tensor; test_mistakes calls it.
+    assert made - {"manual_seed"} <= {case.op for case in CASES}
+    assert len(made) > 10
+
+
+def test_every_differentiable_op_has_second_gradients_recorded() -> None:
+    """A case could silently lose its gradients, for example when its inputs become integers."""
+    without = set(minigrad.ops.__all__) - NOT_DIFFERENTIABLE
+    for case in CASES:
+        parts, _ = records().parts(case.name)
+        if any(part.startswith("second") and array.size for part, array in parts.items()):
+            without.discard(case.op)
+    assert without == set()
+
+
+NOT_DIFFERENTIABLE = {
+    "all", "allclose", "any", "argmax", "argmin", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "eq",
+    "equal", "ge", "gt", "isfinite", "isinf", "isnan", "le", "logical_and", "logical_not", "logical_or", "lt", "ne",
+    "one_hot",
+}  # fmt: skip
+
+
+def test_records_are_of_these_cases() -> None:
+    missing = sorted(set(BY_NAME) - set(records().cases))
+    stale = sorted(set(records().cases) - set(BY_NAME))
+    assert (missing, stale) == ([], []), "run python tests/reference/record_ops.py, where PyTorch is installed"
+
+
+# --- values, gradients, second gradients --------------------------------------------------------------------------
+
+
+@each_case
+def test_recorded(case: Case) -> None:
+    for dtype in case.dtypes:
+        assert compared_with_record(case, dtype) == []
+
+
+@pytest.mark.torch
+@each_case
+def test_live(case: Case) -> None:
+    torch = pytest.importorskip("torch", reason="the live comparison needs PyTorch; recorded values were compared")
+    for dtype in case.dtypes:
+        for variant in LIVE_DRAWS:
+            want = run(case, torch, dtype, variant)
+            assert differences(of_case(case, dtype, variant), want, tolerance_of(case, dtype, want)) == []
+
+
+AS_METHODS = [
+    case
+    for case in CASES
+    if case.call is None and case.args and isinstance(case.args[0], Draw) and hasattr(minigrad.Tensor, case.op)
+]
+
+
+@pytest.mark.parametrize("case", AS_METHODS, ids=lambda case: case.name)
+def test_method_is_the_function(case: Case) -> None:
+    def by_method(library: Any, first: Any, *rest: Any, **kwargs: Any) -> Any:
+        return getattr(first, case.op)(*rest, **kwargs)
+
+    method = replace(case, call=by_method)
+    assert differences(of_case(method), of_case(case), tolerance=0) == []
+
+
+def test_all_methods_were_compared() -> None:
+    methods = {name for name in minigrad.ops.__all__ if hasattr(minigrad.Tensor, name)}
+    # getitem is written x[...]; the bitwise ones are operators; these cases have a call of their own.
+    assert methods - {case.op for case in AS_METHODS} == {"getitem"}
+
+
+# --- numerical gradients ------------------------------------------------------------------------------------------
+
+
+def has_numerical_gradients(case: Case) -> bool:
+    """Smooth, in float64 alone, and with recorded gradients that do not vanish, so that a wrong one is seen."""
+    plain = not any(isinstance(v, Dtype) for v in (*case.args, *case.kwargs.values()))
+    if not (case.smooth and plain and all(d.dtype is None for d in case.draws if d.floating)):
+        return False
+    parts = records().parts(case.name)[0] if case.name in records().cases else {}
+    gradients = [a for part, a in parts.items() if part.startswith("gradient")]
+    return bool(gradients) and all(np.isfinite(g).all() and g.any() for g in gradients)
+
+
+NUMERICAL = [case for case in CASES if has_numerical_gradients(case)]
+
+
+@pytest.mark.parametrize("case", NUMERICAL, ids=lambda case: case.name)
+def test_numerically(case: Case) -> None:
+    function, leaves = as_function(case)
+    minigrad.gradcheck(function, leaves)
+    minigrad.gradgradcheck(function, leaves)
+    COMPARED["numerical gradients"] += len(leaves)
+
+
+def test_every_differentiable_op_was_checked_numerically() -> None:
+    checked = {case.op for case in NUMERICAL}
+    # The gradient of sign is zero wherever there is one.
+    assert set(minigrad.ops.__all__) - NOT_DIFFERENTIABLE - checked == {"sign"}
+
+
+# --- errors -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.name)
+def test_mistakes(mistake: Mistake) -> None:
+    with pytest.raises(mistake.error) as caught:
+        mistake.call(minigrad)
+    assert [words for words in mistake.says if words not in str(caught.value)] == []
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.name)
+def test_torch_refuses_the_same(mistake: Mistake) -> None:
+    torch = pytest.importorskip("torch", reason="what PyTorch refuses can only be asked where it is installed")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        refused = False
+        try:
+            mistake.call(torch)
+        except (ArithmeticError, AttributeError, LookupError, NotImplementedError, RuntimeError, TypeError, ValueError):
+            refused = True
+    assert refused is not mistake.torch_allows
+
+
+# --- the comparison itself can fail -------------------------------------------------------------------------------
+
+
+def first_case(op: str) -> Case:
+    return next(case for case in CASES if case.op == op)
+
+
+def wrong_parts(op: str) -> str:
+    """What the comparison with the recorded values says about the first case of an op, in one string."""
+    return "; ".join(compared_with_record(first_case(op), "float64"))
+
+
+Vjp = Callable[..., Any]
+
+
+@pytest.fixture
+def plant(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Replace vjps of an op for one test."""
+
+    def planted(op: Any, *vjps: Vjp, joint: Vjp | None = None) -> None:
+        monkeypatch.setattr(op, "vjps", vjps or None)
+        monkeypatch.setattr(op, "joint_vjp", joint)
+
+    return planted
+
+
+def test_nothing_is_reported_about_right_vjps() -> None:
+    for op in ("mul", "tanh", "batch_norm"):
+        assert wrong_parts(op) == ""
+
+
+def test_a_wrong_vjp_is_reported(plant: Callable[..., None]) -> None:
+    plant(arithmetic.mul, lambda g, out, x, y: g * x, lambda g, out, x, y: g * x)
+    report = wrong_parts("mul")
+    assert "gradient 0[0, 0]" in report
+    assert "gradient 1" not in report.replace("second gradient 1", "")
+    with pytest.raises(minigrad.errors.GradcheckError, match="input 0"):
+        minigrad.gradcheck(*as_function(first_case("mul")))
+
+
+def test_a_wrong_second_derivative_alone_is_reported(plant: Callable[..., None]) -> None:
+    plant(elementwise.tanh, lambda g, out, x: g * (1 - out.detach() * out.detach()))
+    report = wrong_parts("tanh")
+    assert report.startswith("second gradient 0")
+    assert minigrad.gradcheck(*as_function(first_case("tanh")))
+    with pytest.raises(minigrad.errors.GradcheckError):
+        minigrad.gradgradcheck(*as_function(first_case("tanh")))
+
+
+def test_a_missing_gradient_is_reported(plant: Callable[..., None]) -> None:
+    plant(elementwise.tanh, lambda g, out, x: None)
+    assert "gradient 0" in wrong_parts("tanh")
+
+
+def planted_batch_norm(dx: Callable[..., Any]) -> Vjp:
+    """The vjp of batch norm with another gradient of the input; `dx` gets dy, x_hat, scale, sum1, sum2 and N."""
+
+    def joint(g: Any, out: Any, x: Any, weight: Any, bias: Any, eps: float) -> Any:
+        dims = [0, *range(2, x.ndim)]
+        channel = [-1 if i == 1 else 1 for i in range(x.ndim)]
+        x_hat = (x - x.mean(dims, keepdim=True)) * (x.var(dims, unbiased=False, keepdim=True) + eps).rsqrt()
+        scale = weight.reshape(channel) * (x.var(dims, unbiased=False, keepdim=True) + eps).rsqrt()
+        dy, count = g[0], x.numel() // x.shape[1]
+        sums = dy.sum(dims, keepdim=True), (dy * x_hat).sum(dims, keepdim=True)
+        return dx(dy, x_hat, scale, *sums, count), (dy * x_hat).sum(dims), dy.sum(dims)
+
+    return joint
+
+
+PLANTED_DX = {
+    "zeros": lambda dy, x_hat, scale, sum1, sum2, n: dy * 0.0,
+    "without the mean": lambda dy, x_hat, scale, sum1, sum2, n: scale * (dy - x_hat * sum2 / n),
+    "without the variance": lambda dy, x_hat, scale, sum1, sum2, n: scale * (dy - sum1 / n),
+    "a sign flipped": lambda dy, x_hat, scale, sum1, sum2, n: scale * (dy - sum1 / n + x_hat * sum2 / n),
+    "N - 1 for N": lambda dy, x_hat, scale, sum1, sum2, n: scale * (dy - sum1 / n - x_hat * sum2 / (n - 1)),
+}
+
+
+@pytest.mark.parametrize("planted", PLANTED_DX)
+def test_a_wrong_batch_norm_backward_is_reported(planted: str, plant: Callable[..., None]) -> None:
+    plant(functional._batch_norm, joint=planted_batch_norm(PLANTED_DX[planted]))
+    assert "gradient 0" in wrong_parts("batch_norm")
+    with pytest.raises(minigrad.errors.GradcheckError, match="input 0"):
+        minigrad.gradcheck(*as_function(first_case("batch_norm")))
+
+
+def test_the_right_batch_norm_backward_planted_is_not_reported(plant: Callable[..., None]) -> None:
+    """Otherwise the tests above would pass for a reason of their own."""
+    right = planted_batch_norm(lambda dy, x_hat, scale, sum1, sum2, n: scale * (dy - sum1 / n - x_hat * sum2 / n))
+    plant(functional._batch_norm, joint=right)
+    assert wrong_parts("batch_norm") == ""
+
+
+def test_other_inputs_are_reported() -> None:
+    case = first_case("mul")
+    assert compared_with_record(case, "float64", variant=0) == []
+    assert compared_with_record(case, "float64", variant=1) != []
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda parts: {**parts, "output 0": parts["output 0"] * (1 + 1e-9)}, "output 0"),
+        (lambda parts: {**parts, "output 0": parts["output 0"].astype(np.float32)}, "dtype float32, wanted float64"),
+        (lambda parts: {**parts, "output 0": parts["output 0"][None]}, "shape (1, 2, 3), wanted (2, 3)"),
+        (lambda parts: {**parts, "output 0": parts["output 0"] * np.nan}, "nan, wanted"),
+        (lambda parts: {k: v for k, v in parts.items() if "second" not in k}, "wanted"),
+    ],
+)
+def test_changed_results_are_reported(change: Callable[[Parts], Parts], said: str) -> None:
+    case = first_case("add")
+    parts = of_case(case)
+    assert differences(parts, parts, tolerance=0) == []
+    assert said in "; ".join(differences(change(parts), parts, tolerance_of(case, "float64", parts)))
+
+
+def test_nan_is_compared() -> None:
+    nan, one = {"output 0": np.array(np.nan)}, {"output 0": np.array(1.0)}
+    assert differences(nan, nan, 1.0) == []
+    assert differences(nan, one, 1.0) != []
+    assert differences(one, nan, 1.0) != []
+
+
+# --- memory -------------------------------------------------------------------------------------------------------
+
+
+def test_layouts_are_what_they_say() -> None:
+    rng = np.random.default_rng(0)
+    assert not Draw((3, 2)).strided.draw(rng, "float64").flags.c_contiguous
+    assert Draw((3, 2)).transposed.draw(rng, "float64").flags.f_contiguous
+    shared = tensor(minigrad, Draw((3, 2)).strided.draw(rng, "float64"))
+    assert not shared._array.flags.c_contiguous
+
+
+def test_no_op_changes_its_inputs() -> None:
+    """Running statistics are meant to change; everything else is read only."""
+    for case in CASES:
+        if case.op == "batch_norm":
+            continue
+        rng = np.random.default_rng(case.seed())
+        made: list[tuple[Any, np.ndarray]] = []
+
+        def actual(value: Any, rng: np.random.Generator = rng, made: list[Any] = made) -> Any:
+            if isinstance(value, Dtype):
+                return getattr(minigrad, value.name)
+            if not isinstance(value, Draw):
+                return value
+            array = value.draw(rng, "float64")
+            made.append((tensor(minigrad, array), array.copy()))
+            return made[-1][0]
+
+        args, kwargs = filled(case.args, actual), filled(case.kwargs, actual)
+        call(case, minigrad, args, kwargs)
+        for leaf, before in made:
+            assert np.array_equal(leaf._array, before, equal_nan=before.dtype.kind == "f"), case.name
