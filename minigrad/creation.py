@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -97,6 +98,9 @@ def linspace(start: float, end: float, steps: int, *, dtype: Any = None, require
     )
 
 
+_making = threading.Lock()
+
+
 class Generator:
     """A stream of random numbers. Its numbers are NumPy's (PCG64), not those of torch.Generator."""
 
@@ -107,9 +111,11 @@ class Generator:
     @property
     def numpy(self) -> np.random.Generator:
         """The NumPy generator underneath, made when it is first needed: `numpy.random` takes a while to import."""
-        if self._stream is None:
-            self._stream = np.random.default_rng(self._seed)
-        return self._stream
+        stream = self._stream
+        if stream is None:
+            with _making:  # threads that meet here must not get two streams with the same numbers
+                stream = self._stream = self._stream or np.random.default_rng(self._seed)
+        return stream
 
     def manual_seed(self, seed: int) -> Generator:
         """Start the stream again from `seed`; returns the generator.

@@ -21,10 +21,10 @@ What follows from it:
   `batchnorm_columns` walks over tiles of rows and keeps one running sum per column in the L1 cache. For (N, C, H, W),
   neighbours belong to the same channel: `batchnorm_lines` takes one channel at a time, and its later passes find
   the data in the cache.
-- *Vector instructions.* The innermost loops go over slices of contiguous rows and do nothing but arithmetic, so that LLVM
-  makes 16-lane instructions of them. (With x[n, i] in their place, each access would first test whether an index is
-  negative, and nothing would be vectorised.) Four rows are added at once, and so the running sums are fetched and stored
-  once for every four rows.
+- *Vector instructions.* The innermost loops do nothing but arithmetic on neighbours, so that LLVM makes 16-lane
+  instructions of them. One thing must be kept out: Python lets an index be negative, and the test for it at every
+  access would cost a factor of six or more. Unsigned indices or slices need no test. Four rows are added at once, and
+  so the running sums are fetched and stored once for every four rows.
 - *Threads own their output.* Tiles and channels are independent; sums of tiles are added up in a fixed order.
 
 Precision is almost free when memory is the limit. Only short runs are summed in float32, and float64 takes over
@@ -33,17 +33,17 @@ distances from a point inside the data, never E[x^2] - E[x]^2. The squares live 
 mean beyond 1e18 overflow to infinity. NaN and infinity spread through their channel; an infinity may have become NaN
 by the time it reaches the mean.
 
-What it reaches on two Zen 4 cores in float32, where a copy of a large array runs at 36 GB/s on one thread and 43 on two
-(`python -m kernels.bench_batchnorm` measures yours; PyTorch 2.13, same number of threads):
+What it reaches on two Zen 4 cores in float32, where a copy of a large array runs at 34 GB/s on one thread and 42 on two
+(`python -m kernels.bench_batchnorm` measures yours; PyTorch 2.13 on the same number of threads):
 
-    backward              20 bytes per element move at       time relative to PyTorch     to NumPy, closed form
-                            1 thread      2 threads            1 thread   2 threads         1 thread
-    1000 x 500 (cache)      61 GB/s       88 GB/s                0.55       0.36              0.16
-    65536 x 256 (memory)    17 GB/s       27 GB/s                0.55       0.48              0.22
-    64 x 32 x 32 x 32       41 GB/s      101 GB/s                0.75       0.84              0.14
+    backward              20 bytes per element move at     time relative to PyTorch     to NumPy's closed form
+                            1 thread      2 threads          1 thread   2 threads       1 thread
+    1000 x 500 (cache)      63 GB/s       92 GB/s              0.55       0.36            0.15
+    65536 x 256 (memory)    19 GB/s       30 GB/s              0.48       0.41            0.19
+    64 x 32 x 32 x 32       37 GB/s      102 GB/s              0.75       0.66            0.16
 
 (The 65536 x 256 rates are for a result array that exists already. Obtaining 64 MB of fresh memory from the operating
-system takes another 7 ms, a quarter of the whole; the times relative to others include it on both sides.)
+system can cost as much as a third of the pass; the times relative to others include it on both sides.)
 
 Limits: (N, C, H, W) with fewer channels than threads leaves threads idle, and a channel larger than the cache is read
 from memory in every pass.

@@ -19,6 +19,11 @@ PANEL = 512  # columns in a tile: its running sums (4 KB in float32) stay in the
 ELEMENTS = 1 << 16  # elements in a tile: enough work to be worth a thread's attention
 RUN = 64  # rows added up in the array's own precision before float64 takes over
 
+# Row and column numbers inside a tile are unsigned. A signed index may be negative, which in Python counts from the
+# end; Numba would test for that at every access, and the test keeps LLVM from using vector instructions. Signed and
+# unsigned together would become float64, so the constants that are added to an index are unsigned too.
+ZERO, ONE, TWO, THREE, FOUR, RUN_ROWS = (np.uint64(i) for i in (0, 1, 2, 3, 4, RUN))
+
 
 @kernel
 def _tiling(rows: int, cols: int) -> tuple[int, int, int]:
@@ -28,13 +33,14 @@ def _tiling(rows: int, cols: int) -> tuple[int, int, int]:
 
 
 @kernel
-def _bounds(tile: int, rows: int, cols: int) -> tuple[int, int, int, int, int]:
+def _bounds(tile: int, rows: int, cols: int) -> tuple[np.uint64, np.uint64, np.uint64, np.uint64, np.uint64]:
     """Which row of tiles this one is in; its first row and the one after its last; the same for its columns."""
     height, _, across = _tiling(rows, cols)
     block = tile // across
     top = block * height
     left = tile % across * PANEL
-    return block, top, min(top + height, rows), left, min(left + PANEL, cols)
+    bottom, right = min(top + height, rows), min(left + PANEL, cols)
+    return np.uint64(block), np.uint64(top), np.uint64(bottom), np.uint64(left), np.uint64(right)
 
 
 @kernel
@@ -47,85 +53,75 @@ def _tile_moments(x: Array, tile: int, means: Array, squares: Array) -> None:
     Algorithm for Computing Sample Variances", 1979.
     """
     block, top, bottom, left, right = _bounds(tile, x.shape[0], x.shape[1])
-    width = right - left
-    mean, square = means[block, left:right], squares[block, left:right]
-    shift = np.empty(width, x.dtype)
-    s = np.empty(width, x.dtype)
-    q = np.empty(width, x.dtype)
+    shift = np.empty(right - left, x.dtype)
+    s = np.empty(right - left, x.dtype)
+    q = np.empty(right - left, x.dtype)
     quarter = x.dtype.type(0.25)
-    for i in range(width):
-        mean[i] = 0.0
-        square[i] = 0.0
-    for first in range(top, bottom, RUN):
-        last = min(first + RUN, bottom)
-        last_four = first + (last - first) // 4 * 4
+    for i in range(left, right):
+        means[block, i] = 0.0
+        squares[block, i] = 0.0
+    for first in range(top, bottom, RUN_ROWS):
+        last = min(first + RUN_ROWS, bottom)
+        last_four = last - (last - first) % FOUR
         # In a run of fewer than four rows, the first one is the point to measure from.
-        step = 1 if last_four > first else 0
-        x0, x1 = x[first, left:right], x[first + step, left:right]
-        x2, x3 = x[first + 2 * step, left:right], x[first + 3 * step, left:right]
-        for i in range(width):
-            shift[i] = ((x0[i] + x1[i]) + (x2[i] + x3[i])) * quarter
-            s[i] = 0
-            q[i] = 0
-        for n in range(first, last_four, 4):
-            x0, x1 = x[n, left:right], x[n + 1, left:right]
-            x2, x3 = x[n + 2, left:right], x[n + 3, left:right]
-            for i in range(width):
-                d0, d1, d2, d3 = x0[i] - shift[i], x1[i] - shift[i], x2[i] - shift[i], x3[i] - shift[i]
-                s[i] += (d0 + d1) + (d2 + d3)
-                q[i] += (d0 * d0 + d1 * d1) + (d2 * d2 + d3 * d3)
+        step = ONE if last_four > first else ZERO
+        for i in range(left, right):
+            x0, x1 = x[first, i], x[first + step, i]
+            x2, x3 = x[first + TWO * step, i], x[first + THREE * step, i]
+            shift[i - left] = ((x0 + x1) + (x2 + x3)) * quarter
+            s[i - left] = 0
+            q[i - left] = 0
+        for n in range(first, last_four, FOUR):
+            for i in range(left, right):
+                p = shift[i - left]
+                d0, d1, d2, d3 = x[n, i] - p, x[n + ONE, i] - p, x[n + TWO, i] - p, x[n + THREE, i] - p
+                s[i - left] += (d0 + d1) + (d2 + d3)
+                q[i - left] += (d0 * d0 + d1 * d1) + (d2 * d2 + d3 * d3)
         for n in range(last_four, last):
-            x0 = x[n, left:right]
-            for i in range(width):
-                d0 = x0[i] - shift[i]
-                s[i] += d0
-                q[i] += d0 * d0
+            for i in range(left, right):
+                d0 = x[n, i] - shift[i - left]
+                s[i - left] += d0
+                q[i - left] += d0 * d0
         count = float(last - first)
         before = float(first - top)
         share = count / (before + count)
-        for i in range(width):
-            from_shift = float(s[i]) / count
-            gap = float(shift[i]) + from_shift - mean[i]
-            mean[i] += gap * share
-            square[i] += float(q[i]) - from_shift * float(s[i]) + gap * gap * before * share
+        for i in range(left, right):
+            total = float(s[i - left])
+            from_shift = total / count
+            gap = float(shift[i - left]) + from_shift - means[block, i]
+            means[block, i] += gap * share
+            squares[block, i] += float(q[i - left]) - from_shift * total + gap * gap * before * share
 
 
 @kernel
 def _tile_sums(dy: Array, x: Array, center: Array, tile: int, sum_dy: Array, sum_dy_xc: Array) -> None:
     """The sums of dy and of dy * (x - center) in each column of a tile."""
     block, top, bottom, left, right = _bounds(tile, x.shape[0], x.shape[1])
-    width = right - left
-    total, total_xc = sum_dy[block, left:right], sum_dy_xc[block, left:right]
-    m = center[left:right]
-    s = np.empty(width, x.dtype)
-    q = np.empty(width, x.dtype)
-    for i in range(width):
-        total[i] = 0.0
-        total_xc[i] = 0.0
-    for first in range(top, bottom, RUN):
-        last = min(first + RUN, bottom)
-        last_four = first + (last - first) // 4 * 4
-        for i in range(width):
-            s[i] = 0
-            q[i] = 0
-        for n in range(first, last_four, 4):
-            g0, g1 = dy[n, left:right], dy[n + 1, left:right]
-            g2, g3 = dy[n + 2, left:right], dy[n + 3, left:right]
-            x0, x1 = x[n, left:right], x[n + 1, left:right]
-            x2, x3 = x[n + 2, left:right], x[n + 3, left:right]
-            for i in range(width):
-                s[i] += (g0[i] + g1[i]) + (g2[i] + g3[i])
-                q[i] += (g0[i] * (x0[i] - m[i]) + g1[i] * (x1[i] - m[i])) + (
-                    g2[i] * (x2[i] - m[i]) + g3[i] * (x3[i] - m[i])
-                )
+    s = np.empty(right - left, x.dtype)
+    q = np.empty(right - left, x.dtype)
+    for i in range(left, right):
+        sum_dy[block, i] = 0.0
+        sum_dy_xc[block, i] = 0.0
+    for first in range(top, bottom, RUN_ROWS):
+        last = min(first + RUN_ROWS, bottom)
+        last_four = last - (last - first) % FOUR
+        for i in range(left, right):
+            s[i - left] = 0
+            q[i - left] = 0
+        for n in range(first, last_four, FOUR):
+            for i in range(left, right):
+                m = center[i]
+                g0, g1, g2, g3 = dy[n, i], dy[n + ONE, i], dy[n + TWO, i], dy[n + THREE, i]
+                d0, d1, d2, d3 = x[n, i] - m, x[n + ONE, i] - m, x[n + TWO, i] - m, x[n + THREE, i] - m
+                s[i - left] += (g0 + g1) + (g2 + g3)
+                q[i - left] += (g0 * d0 + g1 * d1) + (g2 * d2 + g3 * d3)
         for n in range(last_four, last):
-            g0, x0 = dy[n, left:right], x[n, left:right]
-            for i in range(width):
-                s[i] += g0[i]
-                q[i] += g0[i] * (x0[i] - m[i])
-        for i in range(width):
-            total[i] += s[i]
-            total_xc[i] += q[i]
+            for i in range(left, right):
+                s[i - left] += dy[n, i]
+                q[i - left] += dy[n, i] * (x[n, i] - center[i])
+        for i in range(left, right):
+            sum_dy[block, i] += s[i - left]
+            sum_dy_xc[block, i] += q[i - left]
 
 
 @kernel
@@ -136,22 +132,18 @@ def _tile_affine(x: Array, center: Array, scale: Array, offset: Array, tile: int
     two large products would cancel.
     """
     _, top, bottom, left, right = _bounds(tile, x.shape[0], x.shape[1])
-    m, a, b = center[left:right], scale[left:right], offset[left:right]
     for n in range(top, bottom):
-        source, target = x[n, left:right], y[n, left:right]
-        for i in range(right - left):
-            target[i] = (source[i] - m[i]) * a[i] + b[i]
+        for i in range(left, right):
+            y[n, i] = (x[n, i] - center[i]) * scale[i] + offset[i]
 
 
 @kernel
 def _tile_dx(dy: Array, x: Array, center: Array, a: Array, b: Array, c: Array, tile: int, dx: Array) -> None:
     """dx = a * dy + (b * (x - center) + c)."""
     _, top, bottom, left, right = _bounds(tile, x.shape[0], x.shape[1])
-    m, a, b, c = center[left:right], a[left:right], b[left:right], c[left:right]
     for n in range(top, bottom):
-        g, source, target = dy[n, left:right], x[n, left:right], dx[n, left:right]
-        for i in range(right - left):
-            target[i] = a[i] * g[i] + (b[i] * (source[i] - m[i]) + c[i])
+        for i in range(left, right):
+            dx[n, i] = a[i] * dy[n, i] + (b[i] * (x[n, i] - center[i]) + c[i])
 
 
 @kernel

@@ -19,18 +19,14 @@ def as_float(images: np.ndarray, flat: bool = True) -> np.ndarray:
         ArgumentError: the images are not uint8 of shape (N, H, W); floats would be scaled a second time.
     """
     if images.dtype != np.uint8 or images.ndim != 3:
-        raise ArgumentError(
-            f"expected uint8 images of shape (N, H, W), got {images.dtype} of shape {images.shape}"
-        )
+        raise ArgumentError(f"expected uint8 images of shape (N, H, W), got {images.dtype} of shape {images.shape}")
     n, height, width = images.shape
     shaped = images.reshape((n, height * width) if flat else (n, 1, height, width))
     scaled: np.ndarray = shaped.astype(np.float32) / np.float32(255)
     return scaled
 
 
-def minibatches(
-    rng: np.random.Generator, n: int, batch_size: int, drop_last: bool = False
-) -> Iterator[np.ndarray]:
+def minibatches(rng: np.random.Generator, n: int, batch_size: int, drop_last: bool = False) -> Iterator[np.ndarray]:
     """One pass over n items in a fresh random order: yields index arrays of `batch_size` items.
 
     The last array holds the rest, unless `drop_last`. The names are those of torch.utils.data.DataLoader.

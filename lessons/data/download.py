@@ -124,9 +124,7 @@ def _copy(file: IdxFile, path: Path, part: Path, report: Progress) -> None:
             reader = stack.enter_context(path.open("rb"))
             writer: BinaryIO | gzip.GzipFile = stack.enter_context(part.open("wb"))
             if not is_packed(reader):
-                writer = stack.enter_context(
-                    gzip.GzipFile("", "wb", compresslevel=4, fileobj=writer, mtime=0)
-                )
+                writer = stack.enter_context(gzip.GzipFile("", "wb", compresslevel=4, fileobj=writer, mtime=0))
             while chunk := reader.read(BLOCK):
                 writer.write(chunk)
                 done += len(chunk)

@@ -52,9 +52,7 @@ def read_idx(path: Path, ndim: int, sha256: str | None = None) -> np.ndarray:
     if not path.exists():
         raise DataError(f"{path}: no such file")
     if not path.is_file():
-        raise DataError(
-            f"{path}: {'a folder' if path.is_dir() else 'not a regular file'}, expected an IDX file"
-        )
+        raise DataError(f"{path}: {'a folder' if path.is_dir() else 'not a regular file'}, expected an IDX file")
     try:
         with path.open("rb") as raw:
             if not is_packed(raw):
@@ -112,9 +110,7 @@ def _parse(stream: BinaryIO | gzip.GzipFile, path: Path, ndim: int, sha256: str 
     if len(magic) < 4:
         raise DataError(f"{path}: truncated inside the header, only {len(magic)} bytes")
     if magic[2] != _UINT8:
-        raise DataError(
-            f"{path}: holds {_TYPES.get(magic[2], f'unknown type 0x{magic[2]:02x}')}, expected uint8"
-        )
+        raise DataError(f"{path}: holds {_TYPES.get(magic[2], f'unknown type 0x{magic[2]:02x}')}, expected uint8")
     if magic[3] != ndim:
         have, want = (_KINDS.get(n, f"{n} dimensions") for n in (magic[3], ndim))
         raise DataError(f"{path}: has {have}, expected {want}")
@@ -131,9 +127,7 @@ def _parse(stream: BinaryIO | gzip.GzipFile, path: Path, ndim: int, sha256: str 
     # One byte more than claimed: a longer file is noticed, and gzip gets to the checksum at its end.
     values = _take(stream, claimed + 1)
     if len(values) < claimed:
-        raise DataError(
-            f"{path}: truncated, {len(values):,} of the {claimed:,} values that its header claims"
-        )
+        raise DataError(f"{path}: truncated, {len(values):,} of the {claimed:,} values that its header claims")
     if len(values) > claimed:
         raise DataError(f"{path}: too long, more bytes follow the {claimed:,} values that its header claims")
     if sha256 is not None:
@@ -141,8 +135,7 @@ def _parse(stream: BinaryIO | gzip.GzipFile, path: Path, ndim: int, sha256: str 
         digest.update(values)
         if digest.hexdigest() != sha256:
             raise DataError(
-                f"{path}: not the expected file: the SHA-256 of its content is {digest.hexdigest()}, "
-                f"expected {sha256}"
+                f"{path}: not the expected file: the SHA-256 of its content is {digest.hexdigest()}, expected {sha256}"
             )
     array = np.frombuffer(values, np.uint8).reshape(shape)
     array.flags.writeable = False

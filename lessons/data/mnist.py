@@ -21,9 +21,7 @@ from .files import MNIST_FILES, MnistFiles, mnist_folder
 from .idx import read_pair
 
 SUBSET_NAME = "mnist_subset.npz"
-SUBSET_SHA256 = (
-    "b3230356334d28c27ca957a354692381e2895c2c175aa90aa00bea4cfb29858d"  # printed by make_mnist_subset
-)
+SUBSET_SHA256 = "b3230356334d28c27ca957a354692381e2895c2c175aa90aa00bea4cfb29858d"  # printed by make_mnist_subset
 
 
 class MNIST(NamedTuple):
@@ -64,9 +62,7 @@ def load_idx(folder: Path, files: MnistFiles | None = None) -> MNIST:
     files = MNIST_FILES if files is None else files
     try:
         train_images, train_labels, test_images, test_labels = files.locate(folder)
-        digits, answers = read_pair(
-            train_images, train_labels, files.train_images.sha256, files.train_labels.sha256
-        )
+        digits, answers = read_pair(train_images, train_labels, files.train_images.sha256, files.train_labels.sha256)
         test_digits, test_answers = read_pair(
             test_images, test_labels, files.test_images.sha256, files.test_labels.sha256
         )
@@ -76,18 +72,14 @@ def load_idx(folder: Path, files: MnistFiles | None = None) -> MNIST:
             "  minigrad data mnist              (downloads it)\n"
             "  minigrad data mnist --from DIR   (takes the files that you have in the folder DIR)"
         ) from error
-    return MNIST(
-        digits, _frozen(answers.astype(np.int64)), test_digits, _frozen(test_answers.astype(np.int64))
-    )
+    return MNIST(digits, _frozen(answers.astype(np.int64)), test_digits, _frozen(test_answers.astype(np.int64)))
 
 
 def _load_subset(path: Path) -> MNIST:
     try:
         packed = path.read_bytes()
     except OSError as error:
-        raise DataError(
-            f"{path}: cannot be read ({error}); it ships with minigrad: install minigrad again"
-        ) from error
+        raise DataError(f"{path}: cannot be read ({error}); it ships with minigrad: install minigrad again") from error
     digest = hashlib.sha256(packed).hexdigest()
     if digest != SUBSET_SHA256:
         raise DataError(

@@ -48,7 +48,7 @@ lesson = Lesson(
         link="http://kevinzakka.github.io/2016/09/14/batch_normalization/",
     ),
     headline="With batch norm, learning rates from 0.01 to 3 all work well; without it, only those in the middle.",
-    minutes=2,
+    minutes=1,
     exercises=4,
 )
 

@@ -106,9 +106,10 @@ def jvp(
 
 
 def _scalar_gradient(who: str, func: Callable[..., Any], xs: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
-    (out,) = _tuple(who, "the result of func", func(*xs))
-    if out.numel() != 1:
-        raise ShapeError(f"{who}: func must return a single element, got shape {out.shape}")
+    outputs = _tuple(who, "the result of func", func(*xs))
+    if len(outputs) != 1 or outputs[0].numel() != 1:
+        raise ShapeError(f"{who}: func must return a single element, got shapes {[o.shape for o in outputs]}")
+    (out,) = outputs
     return out, _gradients((out,), xs, (from_array(np.ones_like(out._array)),), True, False, who)
 
 

@@ -210,9 +210,7 @@ def test_the_maker_draws_training_digits_from_training_files_only(small_mnist):
     for part in ("train", "test"):
         pool = {
             image.tobytes(): label
-            for image, label in zip(
-                getattr(source, f"{part}_images"), getattr(source, f"{part}_labels"), strict=True
-            )
+            for image, label in zip(getattr(source, f"{part}_images"), getattr(source, f"{part}_labels"), strict=True)
         }
         images, labels = getattr(subset, f"{part}_images"), getattr(subset, f"{part}_labels")
         assert [pool[image.tobytes()] for image in images] == labels.tolist()
@@ -762,9 +760,7 @@ def test_wrong_content_is_refused_by_name_and_removed(mirror, tmp_path):
     third = NAMES[2]
     wrong = idx_bytes(np.zeros((100, 28, 28), np.uint8))
     mirror.files[third] = gzip.compress(wrong)
-    message = fetch_fails(
-        [mirror], tmp_path, f"{third} could not be downloaded", "a wrong file, removed again"
-    )
+    message = fetch_fails([mirror], tmp_path, f"{third} could not be downloaded", "a wrong file, removed again")
     assert hashlib.sha256(wrong).hexdigest() in message
     assert FILES.test_images.sha256 in message
     assert listing(tmp_path) == {name: PACKED[name] for name in NAMES[:2]}
@@ -896,9 +892,7 @@ def test_from_a_folder_names_everything_that_is_missing_before_copying(tmp_path)
 
 @pytest.mark.parametrize("damage", ["truncated", "other"])
 def test_from_a_folder_with_a_wrong_file(tmp_path, damage):
-    bad = (
-        PACKED[NAMES[1]][:-9] if damage == "truncated" else gzip.compress(idx_bytes(np.zeros(300, np.uint8)))
-    )
+    bad = PACKED[NAMES[1]][:-9] if damage == "truncated" else gzip.compress(idx_bytes(np.zeros(300, np.uint8)))
     source = write_all(tmp_path / "source", {**PACKED, NAMES[1]: bad})
     with pytest.raises(DataError, match=re.escape(f"{source / NAMES[1]}: ")):
         fetch([], tmp_path / "to", source)
@@ -962,9 +956,7 @@ def test_as_float():
 @pytest.mark.parametrize(("n", "batch_size"), [(10, 3), (9, 3), (2, 5), (0, 4), (7, 1)])
 def test_minibatches_visit_everything_once(n, batch_size):
     parts = list(batches.minibatches(np.random.default_rng(0), n, batch_size))
-    assert [len(part) for part in parts] == [batch_size] * (n // batch_size) + [n % batch_size] * (
-        n % batch_size > 0
-    )
+    assert [len(part) for part in parts] == [batch_size] * (n // batch_size) + [n % batch_size] * (n % batch_size > 0)
     assert sorted(i for part in parts for i in part) == list(range(n))
     kept = list(batches.minibatches(np.random.default_rng(0), n, batch_size, drop_last=True))
     assert [len(part) for part in kept] == [batch_size] * (n // batch_size)
