@@ -123,7 +123,7 @@ def _complex_step(scalar: Callable[[Array], tuple[Any, float]], point: Array, in
     moved = point.astype(np.complex128)
     moved[index] += 1j * _COMPLEX_STEP
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # "casting complex to real discards the imaginary part" is such a refusal
+        warnings.simplefilter("error", np.exceptions.ComplexWarning)  # a discarded imaginary part is a refusal too
         try:
             value = complex(scalar(moved)[0]).imag / _COMPLEX_STEP
         except Exception:

@@ -314,6 +314,11 @@ class Tensor:
         return self._augmented("/=", ops.div, other)
 
     def __setitem__(self, index: Any, value: Any) -> None:
+        if isinstance(value, Tensor) and value._storage is not None and value._storage is self._storage:
+            # `x[i] += v` has already changed the view x[i] in place, where that is allowed: nothing is left to assign.
+            target = self.detach()[index]._array
+            if target.__array_interface__ == value._array.__array_interface__:
+                return
         raise ItemAssignmentError(
             f"x[...] = value: a tensor (shape {self.shape}) is not assigned into, because ops that were recorded "
             "with the old values "

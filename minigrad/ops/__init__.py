@@ -1,5 +1,7 @@
 """The ops, one file for each family; every one is a forward with its vjps next to it."""
 
+import warnings
+
 from .arithmetic import add, clamp, div, masked_fill, maximum, minimum, mul, neg, pow, sub, where
 from .compare import (
     allclose,
@@ -72,6 +74,10 @@ from .shape import (
     unsqueeze,
     view,
 )
+
+# PyTorch computes inf and nan silently where NumPy warns too. `np.errstate` around every op would cost more than a
+# small op itself, so the warnings are ignored by where they come from: from the ops, and from nowhere else.
+warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"minigrad\.ops\.")
 
 __all__ = [
     "abs", "add", "all", "allclose", "amax", "amin", "any", "argmax", "argmin", "bitwise_and", "bitwise_not",

@@ -11,13 +11,9 @@ from ..errors import ArgumentError, DtypeError, ShapeError
 from ..primitive import op
 from ..tensor import Tensor, method
 
-# PyTorch returns inf and nan silently where NumPy also prints a warning.
-quiet = np.errstate(all="ignore")
-
 
 @method
 @op(broadcasts=True, saves="")
-@quiet
 def add(input: Array, other: Array) -> Array:
     return input + other
 
@@ -27,7 +23,6 @@ add.defvjp(lambda g, out, x, y: g, lambda g, out, x, y: g)
 
 @method
 @op(broadcasts=True, saves="")
-@quiet
 def sub(input: Array, other: Array) -> Array:
     if input.dtype == np.bool_:
         raise DtypeError("sub: booleans are not subtracted; write a ^ b, or convert with x.long()")
@@ -39,7 +34,6 @@ sub.defvjp(lambda g, out, x, y: g, lambda g, out, x, y: -g)
 
 @method
 @op(broadcasts=True, saves="inputs")
-@quiet
 def mul(input: Array, other: Array) -> Array:
     return input * other
 
@@ -49,7 +43,6 @@ mul.defvjp(lambda g, out, x, y: mul(g, y), lambda g, out, x, y: mul(g, x))
 
 @method
 @op(broadcasts=True)
-@quiet
 def div(input: Array, other: Array) -> Array:
     if input.dtype.kind in "biu":
         dtype = scalar_dtype(0.0)  # integers divide to the default floating dtype
@@ -73,7 +66,6 @@ neg.defvjp(lambda g, out, x: neg(g))
 
 @method
 @op(broadcasts=True)
-@quiet
 def pow(input: Array, exponent: Array) -> Array:
     if exponent.ndim == 0 and exponent.dtype.kind in "fc":
         return np.asarray(input ** exponent[()].item())  # NumPy has fast paths for 2 and 0.5, for Python numbers only

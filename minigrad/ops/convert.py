@@ -9,11 +9,9 @@ from ..dtypes import Array
 from ..errors import DtypeError
 from ..primitive import op
 from ..tensor import Tensor, method
-from .arithmetic import quiet
 
 
 @op(saves="")
-@quiet
 def to_dtype(x: Array, *, dtype: Any) -> Array:
     return x.astype(dtype)
 

@@ -8,12 +8,11 @@ from ..dtypes import Array
 from ..errors import DtypeError
 from ..primitive import op
 from ..tensor import method
-from .arithmetic import quiet, where
+from .arithmetic import where
 
 
 @method
 @op(floating=True, saves="output")
-@quiet
 def exp(input: Array) -> Array:
     return np.exp(input)
 
@@ -23,7 +22,6 @@ exp.defvjp(lambda g, out, x: g * out)
 
 @method
 @op(floating=True, saves="inputs")
-@quiet
 def log(input: Array) -> Array:
     return np.log(input)
 
@@ -33,7 +31,6 @@ log.defvjp(lambda g, out, x: g / x)
 
 @method
 @op(floating=True, saves="inputs")
-@quiet
 def log1p(input: Array) -> Array:
     return np.log1p(input)
 
@@ -43,7 +40,6 @@ log1p.defvjp(lambda g, out, x: g / (x + 1))
 
 @method
 @op(floating=True, saves="output")
-@quiet
 def expm1(input: Array) -> Array:
     return np.expm1(input)
 
@@ -53,7 +49,6 @@ expm1.defvjp(lambda g, out, x: g * (out + 1))
 
 @method
 @op(floating=True, saves="output")
-@quiet
 def sqrt(input: Array) -> Array:
     return np.sqrt(input)
 
@@ -63,7 +58,6 @@ sqrt.defvjp(lambda g, out, x: g / (out * 2))
 
 @method
 @op(floating=True, saves="output")
-@quiet
 def rsqrt(input: Array) -> Array:
     return 1 / np.sqrt(input)
 
@@ -73,7 +67,6 @@ rsqrt.defvjp(lambda g, out, x: g * out**3 * -0.5)
 
 @method
 @op(floating=True, saves="output")
-@quiet
 def reciprocal(input: Array) -> Array:
     return 1 / input
 
@@ -83,7 +76,6 @@ reciprocal.defvjp(lambda g, out, x: -g * out * out)
 
 @method
 @op(saves="inputs")
-@quiet
 def square(input: Array) -> Array:
     return input * input
 
@@ -93,7 +85,6 @@ square.defvjp(lambda g, out, x: g * x * 2)
 
 @method
 @op(floating=True, saves="inputs")
-@quiet
 def sin(input: Array) -> Array:
     return np.sin(input)
 
@@ -103,7 +94,6 @@ sin.defvjp(lambda g, out, x: g * x.cos())
 
 @method
 @op(floating=True, saves="inputs")
-@quiet
 def cos(input: Array) -> Array:
     return np.cos(input)
 
@@ -122,7 +112,6 @@ tanh.defvjp(lambda g, out, x: g * (1 - out * out))
 
 @method
 @op(floating=True, saves="output")
-@quiet
 def sigmoid(input: Array) -> Array:
     # exp(-|x|) cannot overflow; written with comparisons, it also holds for the complex step of gradcheck.
     decay = np.exp(np.where(input >= 0, -input, input))

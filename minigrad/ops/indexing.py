@@ -15,7 +15,10 @@ from .shape import checked_dim
 
 @op(is_view=True, saves="")
 def _getitem(x: Array, *, index: Any) -> Array:
-    return np.asarray(x[index])
+    found = x[index]
+    if not isinstance(found, np.ndarray):  # NumPy copies a single element; with an ellipsis it is a view, as in PyTorch
+        found = x[(*index, ...) if isinstance(index, tuple) else (index, ...)]
+    return found
 
 
 @op(saves="")

@@ -11,12 +11,10 @@ from ..dtypes import Array
 from ..errors import DtypeError, ShapeError
 from ..primitive import op
 from ..tensor import Tensor, as_tensor, method
-from .arithmetic import quiet
 from .shape import sum_to
 
 
 @op(saves="inputs")
-@quiet
 def _matmul(x: Array, y: Array) -> Array:
     return np.matmul(x, y)
 
@@ -102,7 +100,6 @@ def dot(input: Tensor, tensor: Tensor) -> Any:
 
 
 @op(saves="inputs")
-@quiet
 def _linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
     out = np.matmul(x, weight.T)
     if bias is not None:

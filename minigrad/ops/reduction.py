@@ -12,7 +12,7 @@ from ..dtypes import Array, as_dtype, scalar_dtype
 from ..errors import ArgumentError, DimError, DtypeError
 from ..primitive import op
 from ..tensor import Tensor, from_array, method
-from .arithmetic import quiet, where
+from .arithmetic import where
 from .shape import Dims, checked_dim, checked_dims
 
 
@@ -21,6 +21,11 @@ class MaxResult(NamedTuple):
 
     values: Any
     indices: Any
+
+
+def _reduce(ufunc: Any, x: Array, dims: Any, keepdim: bool, **options: Any) -> Array:
+    """What x.sum() and x.max() call after some checks of their own; the result is an array also for all dimensions."""
+    return np.asarray(ufunc.reduce(x, axis=dims, keepdims=keepdim, **options))
 
 
 def _kept(x: Any, dims: tuple[int, ...], keepdim: bool) -> Any:
@@ -33,9 +38,8 @@ def _kept(x: Any, dims: tuple[int, ...], keepdim: bool) -> Any:
 
 
 @op(saves="")
-@quiet
 def _sum(x: Array, *, dims: tuple[int, ...], keepdim: bool) -> Array:
-    return np.asarray(x.sum(axis=dims, keepdims=keepdim, dtype=np.int64 if x.dtype.kind in "biu" else None))
+    return _reduce(np.add, x, dims, keepdim, dtype=np.int64 if x.dtype.kind in "biu" else None)
 
 
 _sum.defvjp(lambda g, out, x, dims, keepdim: _kept(g, dims, keepdim).expand(x.shape))
@@ -73,11 +77,10 @@ def _count(x: Tensor, dims: tuple[int, ...]) -> int:
 
 
 @op(saves="inputs")
-@quiet
 def _var(x: Array, *, dims: tuple[int, ...], keepdim: bool, freedom: float) -> Array:
     count = math.prod(x.shape[d] for d in dims)
-    centred = x - x.sum(axis=dims, keepdims=True) / x.dtype.type(count)
-    return np.asarray((centred * centred).sum(axis=dims, keepdims=keepdim) / x.dtype.type(freedom))
+    centred = x - _reduce(np.add, x, dims, True) / x.dtype.type(count)
+    return np.asarray(_reduce(np.add, centred * centred, dims, keepdim) / x.dtype.type(freedom))
 
 
 _var.defvjp(
@@ -127,7 +130,6 @@ def _variance(
 
 
 @op(saves="output")
-@quiet
 def _sqrt_of_variance(variance: Array) -> Array:
     return np.sqrt(variance)
 
@@ -151,12 +153,12 @@ def std(
 
 @op
 def _amax(x: Array, *, dims: tuple[int, ...], keepdim: bool) -> Array:
-    return np.asarray(x.max(axis=dims, keepdims=keepdim))
+    return _reduce(np.maximum, x, dims, keepdim)
 
 
 @op
 def _amin(x: Array, *, dims: tuple[int, ...], keepdim: bool) -> Array:
-    return np.asarray(x.min(axis=dims, keepdims=keepdim))
+    return _reduce(np.minimum, x, dims, keepdim)
 
 
 def _extreme_vjp(g: Any, out: Any, x: Any, dims: tuple[int, ...], keepdim: bool) -> Any:
@@ -252,11 +254,10 @@ def min(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
 
 
 @op(floating=True)
-@quiet
 def _logsumexp(x: Array, *, dims: tuple[int, ...], keepdim: bool) -> Array:
-    top = x.max(axis=dims, keepdims=True, initial=-np.inf) if x.dtype.kind != "c" else x.max(axis=dims, keepdims=True)
+    top = _reduce(np.maximum, x, dims, True, initial=-np.inf)
     top = np.where(np.isfinite(top), top, 0)  # all -inf: exp(-inf) sums to 0, and log(0) is -inf, as it should be
-    out = np.log(np.exp(x - top).sum(axis=dims, keepdims=True)) + top
+    out = np.log(_reduce(np.add, np.exp(x - top), dims, True)) + top
     return np.asarray(out if keepdim else out.reshape([n for i, n in enumerate(x.shape) if i not in dims]))
 
 
@@ -293,12 +294,11 @@ def _normalised(name: str, kernel: Any, input: Tensor, dim: int, dtype: Any) -> 
 
 
 @op(saves="output")
-@quiet
 def _softmax(x: Array, *, dim: int) -> Array:
     if not x.size:
         return x.copy()
-    powers = np.exp(x - x.max(axis=dim, keepdims=True))
-    return powers / powers.sum(axis=dim, keepdims=True)
+    powers = np.exp(x - _reduce(np.maximum, x, dim, True))
+    return powers / _reduce(np.add, powers, dim, True)
 
 
 # The Jacobian diag(p) - p p^T, applied without forming it.
@@ -312,12 +312,11 @@ def softmax(input: Tensor, dim: int, dtype: Any = None) -> Any:
 
 
 @op(saves="output")
-@quiet
 def _log_softmax(x: Array, *, dim: int) -> Array:
     if not x.size:
         return x.copy()
-    shifted = x - x.max(axis=dim, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=dim, keepdims=True))
+    shifted = x - _reduce(np.maximum, x, dim, True)
+    return shifted - np.log(_reduce(np.add, np.exp(shifted), dim, True))
 
 
 _log_softmax.defvjp(lambda g, out, x, dim: g - out.exp() * g.sum(dim, keepdim=True))

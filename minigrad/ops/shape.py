@@ -67,7 +67,7 @@ def sum_to(x: Array, *, shape: tuple[int, ...]) -> Array:
     """Sum away what broadcasting had added, back to `shape`: the one place where gradients are un-broadcast."""
     extra = x.ndim - len(shape)
     repeated = tuple(range(extra)) + tuple(i + extra for i, n in enumerate(shape) if n == 1 and x.shape[i + extra] != 1)
-    return x.sum(axis=repeated, keepdims=True).reshape(shape)
+    return np.add.reduce(x, axis=repeated, keepdims=True).reshape(shape)
 
 
 sum_to.defvjp(lambda g, out, x, shape: g.expand(x.shape))

@@ -221,8 +221,10 @@ def tensor(library: ModuleType, array: Array, requires_grad: bool = False) -> An
 
 def to_array(value: Any) -> Array:
     value = value.detach()
-    # PyTorch may keep a gradient of zeros as a mere promise, which force= turns into an array.
-    return (value.numpy() if isinstance(value, minigrad.Tensor) else value.numpy(force=True)).copy()
+    if not isinstance(value, minigrad.Tensor) and value._is_zerotensor():
+        # PyTorch keeps some gradients of zeros as a promise without memory; torch 2.13 crashes converting 0-dim ones.
+        return np.zeros(tuple(value.shape), str(value.dtype).removeprefix("torch."))
+    return value.numpy().copy()
 
 
 def call(case: Case, library: ModuleType, args: Any, kwargs: Any) -> Any:

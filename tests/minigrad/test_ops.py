@@ -27,6 +27,7 @@ from op_harness import (
     call,
     differences,
     filled,
+    find,
     of_case,
     run,
     tensor,
@@ -137,8 +138,37 @@ def test_method_is_the_function(case: Case) -> None:
 
 def test_all_methods_were_compared() -> None:
     methods = {name for name in minigrad.ops.__all__ if hasattr(minigrad.Tensor, name)}
-    # getitem is written x[...]; the bitwise ones are operators; these cases have a call of their own.
+    # Its cases have a call of their own, x[...].
     assert methods - {case.op for case in AS_METHODS} == {"getitem"}
+
+
+def by_name(case: Case) -> Case | None:
+    """The case with all its arguments named as minigrad names them; None where sizes come one by one."""
+    function = find(minigrad, case.op)
+    parameters = inspect.signature(getattr(function, "forward", function)).parameters.values()
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return None
+    named = dict(zip([p.name for p in parameters], case.args, strict=False))
+    return replace(case, args=(), kwargs={**named, **case.kwargs})
+
+
+# One case of each op, in which every parameter that a case gives without its name is a tensor or an option.
+NAMED = {case.op: case for case in reversed(CASES) if case.call is None and case.args and by_name(case)}
+DIFFERENT_NAMES = {
+    "arange": "PyTorch has no name for the only argument of arange(n)",
+    "one_hot": "PyTorch has changed the name of the first parameter between its versions",
+    "to": "a method only in PyTorch, where the tensor itself has no name",
+}
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("op", sorted(set(NAMED) - set(DIFFERENT_NAMES)))
+def test_parameters_have_the_names_of_torch(op: str) -> None:
+    torch = pytest.importorskip("torch", reason="the names of the parameters can only be compared with PyTorch")
+    case = by_name(NAMED[op])
+    assert case is not None
+    want = run(case, torch, "float64")
+    assert differences(run(case, minigrad, "float64"), want, tolerance_of(case, "float64", want)) == []
 
 
 # --- numerical gradients ------------------------------------------------------------------------------------------

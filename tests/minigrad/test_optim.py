@@ -105,7 +105,9 @@ def test_the_whole_trajectory_is_pytorchs(kind: type[Any], options: dict[str, An
 def test_an_mlp_trains_as_in_pytorch_step_for_step(kind: str, options: dict[str, Any], dtype: str) -> None:
     torch = pytest.importorskip("torch", reason="live comparison")
     rng = np.random.default_rng(5)
-    x, y = rng.normal(size=(64, 6)), rng.integers(0, 3, 64)
+    x = rng.normal(size=(64, 6))
+    y = (x @ rng.normal(size=(6, 3))).argmax(1)
+    torch.manual_seed(0)
 
     def network(m: Any) -> Any:
         nn = m.nn

@@ -339,7 +339,8 @@ def test_a_gradient_that_a_graph_uses_cannot_be_accumulated_into_unnoticed() -> 
         loss.backward()
 
 
-def test_a_conversion_of_parameters_is_a_change() -> None:
+@pytest.mark.parametrize("changes", [0, 1, 2, 3])  # as many as before: the count alone would look unchanged
+def test_a_conversion_of_parameters_is_a_change(changes: int) -> None:
     layer = mg.nn.Linear(3, 2)
     optimizer = mg.optim.SGD(layer.parameters(), lr=0.1)
     x = mg.tensor(X, dtype=mg.float32)
@@ -348,7 +349,8 @@ def test_a_conversion_of_parameters_is_a_change() -> None:
     loss = (layer.weight * layer.weight).sum()
     layer.double()
     with mg.no_grad():
-        layer.weight.mul_(2)
+        for _ in range(changes):
+            layer.weight.mul_(2)
     with pytest.raises(errors.MutationError):
         loss.backward()
 
@@ -401,6 +403,37 @@ def test_augmented_assignment_of_recorded_tensors_makes_a_new_one() -> None:
     t = mg.tensor([1.0, 1.0])
     t += x  # joins the graph
     assert t.requires_grad
+
+
+def test_views_of_one_element_and_of_parts_are_views() -> None:
+    t = mg.tensor([[1.0, 2.0], [3.0, 4.0]])
+    t[0, 0].fill_(9.0)
+    t[1].mul_(2)
+    t.flatten()[1].zero_()
+    assert t.tolist() == [[9.0, 0.0], [6.0, 8.0]]
+
+
+def test_augmented_assignment_to_a_part_works_where_nothing_is_recorded() -> None:
+    t = mg.tensor([[1.0, 2.0], [3.0, 4.0]])
+    t[0] += 1
+    t[1, 1] *= 5
+    t[:, 0] -= mg.tensor([1.0, 2.0])
+    assert t.tolist() == [[1.0, 3.0], [1.0, 20.0]]
+    p = mg.ones(2, requires_grad=True)
+    loss = (p * p).sum()
+    with mg.no_grad():
+        p[0] += 1
+    assert p.tolist() == [2.0, 1.0]
+    with pytest.raises(errors.MutationError):
+        loss.backward()
+    with pytest.raises(errors.ItemAssignmentError):
+        t[0] = t[1]  # another part of the same memory
+    with pytest.raises(errors.ItemAssignmentError):
+        t[[0, 1]] += 1  # a copy was changed, which would be lost
+    with pytest.raises(errors.ItemAssignmentError):
+        p[0] += 1
+    assert t.tolist() == [[1.0, 3.0], [1.0, 20.0]]
+    assert p.tolist() == [2.0, 1.0]
 
 
 def test_in_place_keeps_the_dtype_or_refuses() -> None:
