@@ -373,6 +373,18 @@ class Tensor:
     def __rtruediv__(self, other: Any) -> Any:
         return ops.div(other, self)
 
+    def __floordiv__(self, other: Any) -> Any:
+        return ops.floor_divide(self, other)
+
+    def __rfloordiv__(self, other: Any) -> Any:
+        return ops.floor_divide(other, self)
+
+    def __mod__(self, other: Any) -> Any:
+        return ops.remainder(self, other)
+
+    def __rmod__(self, other: Any) -> Any:
+        return ops.remainder(other, self)
+
     def __pow__(self, other: Any) -> Any:
         return ops.pow(self, other)
 
@@ -505,10 +517,10 @@ class Tensor:
 
 
 _OPERATORS = {
-    "add": "__add__", "subtract": "__sub__", "multiply": "__mul__", "divide": "__truediv__", "power": "__pow__",
-    "matmul": "__matmul__", "equal": "__eq__", "not_equal": "__ne__", "less": "__lt__", "less_equal": "__le__",
-    "greater": "__gt__", "greater_equal": "__ge__", "bitwise_and": "__and__", "bitwise_or": "__or__",
-    "bitwise_xor": "__xor__",
+    "add": "__add__", "subtract": "__sub__", "multiply": "__mul__", "divide": "__truediv__",
+    "floor_divide": "__floordiv__", "remainder": "__mod__", "power": "__pow__", "matmul": "__matmul__",
+    "equal": "__eq__", "not_equal": "__ne__", "less": "__lt__", "less_equal": "__le__", "greater": "__gt__",
+    "greater_equal": "__ge__", "bitwise_and": "__and__", "bitwise_or": "__or__", "bitwise_xor": "__xor__",
 }  # fmt: skip
 
 

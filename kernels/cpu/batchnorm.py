@@ -53,13 +53,14 @@ import numpy as np
 
 from kernels.cpu.batchnorm_columns import backward_columns, eval_columns, forward_columns
 from kernels.cpu.batchnorm_lines import backward_lines, eval_lines, forward_lines
-from kernels.cpu.jit import Array, as_input
+from kernels.cpu.jit import Array, as_input, single_threaded_when_small
 
 # Up to this many positions per channel (4 x 4 images), the columns of an image are summed side by side and then
 # added up; longer lines are worth vectorising one by one. Measured: 0.6 of the time at 4 x 4, 1.4 times at 7 x 7.
 SHORT_LINE = 16
 
 
+@single_threaded_when_small
 def forward(x: Array, weight: Array, bias: Array, eps: float) -> tuple[Array, Array, Array]:
     """As `kernels.reference.batchnorm.forward`, for x with at least one element; all dtypes equal."""
     channels = x.shape[1]
@@ -77,6 +78,7 @@ def forward(x: Array, weight: Array, bias: Array, eps: float) -> tuple[Array, Ar
     return y, mean, inv_std
 
 
+@single_threaded_when_small
 def forward_eval(x: Array, running_mean: Array, running_var: Array, weight: Array, bias: Array, eps: float) -> Array:
     """As `kernels.reference.batchnorm.forward_eval`, for x with at least one element; all dtypes equal."""
     width = _positions(x)
@@ -92,6 +94,7 @@ def forward_eval(x: Array, running_mean: Array, running_var: Array, weight: Arra
     return y
 
 
+@single_threaded_when_small
 def backward(dy: Array, x: Array, weight: Array, mean: Array, inv_std: Array) -> tuple[Array, Array, Array]:
     """As `kernels.reference.batchnorm.backward_closed`, for x with at least one element; all dtypes equal."""
     channels = x.shape[1]

@@ -14,12 +14,13 @@ lock while they run, so two Python threads never enter a parallel region togethe
 by aborting the process. A call costs about 1 microsecond per parallel region on omp and tbb and 90 on workqueue.
 """
 
+import functools
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+from numba import get_num_threads, njit, set_num_threads
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -45,6 +46,28 @@ def parallel_kernel(function: Callable[P, R]) -> Callable[P, R]:
     """
     compiled: Callable[P, R] = njit(**_PARALLEL_FLAGS)(function)
     return compiled
+
+
+# Elements below which a second thread gains nothing: waking it takes as long as the work, and if another pool (BLAS,
+# PyTorch) holds its core, waiting for it takes a hundred times as long.
+PARALLEL_FROM = 1 << 16
+
+
+def single_threaded_when_small(function: Callable[P, R]) -> Callable[P, R]:
+    """Runs a function of arrays on one thread if its first array has fewer than `PARALLEL_FROM` elements."""
+
+    @functools.wraps(function)
+    def limited(*args: P.args, **kwargs: P.kwargs) -> R:
+        threads, array = get_num_threads(), cast(Array, args[0])
+        if threads == 1 or array.size >= PARALLEL_FROM:
+            return function(*args, **kwargs)
+        set_num_threads(1)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            set_num_threads(threads)
+
+    return limited
 
 
 def as_input(array: Array) -> Array:

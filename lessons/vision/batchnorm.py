@@ -1017,7 +1017,6 @@ def three_times_faster(run: Run) -> None:
             ratios.setdefault(name, []).append(1 / timings[name].ratio(timings["literal"]))
     run.claim("all candidates agree on all shapes: largest error", worst, below=1e-9)
     slowest, fastest = min(ratios["closed"]), max(ratios["closed"])
-    run.claim("literal / closed, smallest ratio (any positive number will do)", slowest, above=0.0)
     run.results["ratios"] = ratios
     shown = [name for name in LABELS if name in ratios]
     run.table(

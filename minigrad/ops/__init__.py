@@ -2,7 +2,21 @@
 
 import warnings
 
-from .arithmetic import add, clamp, div, masked_fill, maximum, minimum, mul, neg, pow, sub, where
+from .arithmetic import (
+    add,
+    clamp,
+    div,
+    floor_divide,
+    masked_fill,
+    maximum,
+    minimum,
+    mul,
+    neg,
+    pow,
+    remainder,
+    sub,
+    where,
+)
 from .compare import (
     allclose,
     bitwise_and,
@@ -82,9 +96,10 @@ warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"minigrad\.op
 __all__ = [
     "abs", "add", "all", "allclose", "amax", "amin", "any", "argmax", "argmin", "bitwise_and", "bitwise_not",
     "bitwise_or", "bitwise_xor", "broadcast_to", "cat", "clamp", "clone", "cos", "div", "dot", "eq", "equal", "exp",
-    "expand", "expm1", "flatten", "gather", "ge", "getitem", "gt", "isfinite", "isinf", "isnan", "le", "linear", "log",
-    "log1p", "log_softmax", "logical_and", "logical_not", "logical_or", "logsumexp", "lt", "masked_fill", "matmul",
-    "max", "maximum", "mean", "min", "minimum", "mm", "mul", "ne", "neg", "one_hot", "permute", "pow", "reciprocal",
-    "relu", "reshape", "rsqrt", "sigmoid", "sign", "sin", "softmax", "sqrt", "square", "squeeze", "stack", "std", "sub",
-    "sum", "t", "take_along_dim", "tanh", "to", "transpose", "unsqueeze", "var", "view", "where",
+    "expand", "expm1", "flatten", "floor_divide", "gather", "ge", "getitem", "gt", "isfinite", "isinf", "isnan",
+    "le", "linear", "log", "log1p", "log_softmax", "logical_and", "logical_not", "logical_or", "logsumexp", "lt",
+    "masked_fill", "matmul", "max", "maximum", "mean", "min", "minimum", "mm", "mul", "ne", "neg", "one_hot",
+    "permute", "pow", "reciprocal", "relu", "remainder", "reshape", "rsqrt", "sigmoid", "sign", "sin", "softmax",
+    "sqrt", "square", "squeeze", "stack", "std", "sub", "sum", "t", "take_along_dim", "tanh", "to", "transpose",
+    "unsqueeze", "var", "view", "where",
 ]  # fmt: skip

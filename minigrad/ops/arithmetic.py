@@ -54,6 +54,34 @@ div.defvjp(lambda g, out, x, y: g / y, lambda g, out, x, y: -g * out / y)
 
 
 @method
+@op(broadcasts=True, saves="")
+def floor_divide(input: Array, other: Array) -> Array:
+    _need_divisor("floor_divide", input, other)
+    return np.floor_divide(input, other)
+
+
+@method
+@op(broadcasts=True, saves="inputs")
+def remainder(input: Array, other: Array) -> Array:
+    _need_divisor("remainder", input, other)
+    return np.remainder(input, other)
+
+
+def _need_divisor(name: str, input: Array, other: Array) -> None:
+    if input.dtype == np.bool_:
+        raise DtypeError(f"{name}: booleans are not divided; convert with x.long()")
+    if input.dtype.kind in "iu" and not other.all():
+        raise ArgumentError(f"{name}: integer division by zero; floats give inf and nan")
+
+
+# x - y * floor(x / y), where the floor does not move with x and y. Floor division itself has no vjp, as in PyTorch.
+remainder.defvjp(
+    lambda g, out, x, y: g,
+    lambda g, out, x, y: -g * floor_divide(x.detach(), y.detach()),
+)
+
+
+@method
 @op(saves="")
 def neg(input: Array) -> Array:
     if input.dtype == np.bool_:

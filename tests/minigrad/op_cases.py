@@ -78,6 +78,23 @@ case("neg", x(2, 3))
 case("neg", x(2), call=lambda m, a: -a, note="by operator")
 case("abs", x(2), call=lambda m, a: abs(a), note="by operator")
 
+for op, symbol in {"floor_divide": operator.floordiv, "remainder": operator.mod}.items():
+
+    def with_rest(m: Any, a: Any, b: Any, symbol: Any = symbol) -> Any:
+        return symbol(a, b)
+
+    fixed = op == "floor_divide"  # it has no gradient
+    first, second = (x(2, 3).fixed, positive(3).fixed) if fixed else (x(2, 3), positive(3))
+    case(op, first, second)
+    case(op, first, 0.3)
+    case(op, first, -0.3)
+    case(op, first, 0.3, call=with_rest, note="by operator")
+    case(op, 7.5, second.fixed, call=with_rest, note="by operator")  # PyTorch has no derivative of this form
+    case(op, given([7, -7, 7, -7], "int64"), given([3, 3, -3, -3], "int64"))
+    case(op, given([7, -7], "int64"), 3)
+    case(op, given([7, -7], "int64"), 1.5)
+    case(op, given([1.0, -1.0, 0.0, NAN]).fixed, given([0.0, 0.0, 0.0, 1.0]).fixed)
+
 case("pow", x(2, 3), 2)
 case("pow", x(2, 3), 3)
 case("pow", x(3), 1)
