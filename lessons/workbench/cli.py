@@ -71,6 +71,7 @@ def parser() -> argparse.ArgumentParser:
     add = top.add_subparsers(title="commands", metavar="COMMAND").add_parser
 
     command = add("list", help="the lessons")
+    command.add_argument("--names", action="store_true", help="their names only, one a line, for scripts")
     command.set_defaults(command=commands.list_lessons)
 
     command = add("run", help="run a lesson and print its account")

@@ -47,6 +47,9 @@ def list_lessons(args: argparse.Namespace) -> int:
     style, width = screen.style(), screen.width()
     code = OK
     for entry in catalogue.entries():
+        if args.names:
+            print(entry.name)
+            continue
         try:
             lesson = catalogue.load(entry)
         except UsageError as error:

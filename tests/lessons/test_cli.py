@@ -148,6 +148,11 @@ def test_list_shows_each_lesson_with_its_facts(capsys):
     assert re.search(r"vision, \d+ min, \d+ exercises, \d+ errata", output)
 
 
+def test_list_names_gives_scripts_the_names_alone(capsys):
+    assert main(["list", "--names"]) == 0
+    assert capsys.readouterr().out.split() == [entry.name for entry in catalogue.entries()]
+
+
 def test_list_goes_on_after_a_lesson_that_does_not_load(capsys, monkeypatch):
     monkeypatch.setattr(
         catalogue, "entries", lambda: [catalogue.Entry("gone", "vision"), catalogue.Entry("batchnorm", "vision")]
