@@ -65,4 +65,8 @@ class VjpError(MinigradError, RuntimeError):
 
 
 class GradcheckError(MinigradError, AssertionError):
-    """A gradient check failed, or was refused because it could not have failed."""
+    """A gradient check failed, or was refused."""
+
+
+class VacuousCheckError(GradcheckError):
+    """A gradient check was refused because it could not have failed: nothing was compared, or zero with zero."""

@@ -181,8 +181,8 @@ class Op:
         given = "".join(f", {k}={v!r}" for k, v in attrs.items())
         if self.broadcasts and "broadcast" in str(error):
             return ShapeError(
-                f"{self.name}: shapes {shapes} do not broadcast: aligned from the right, each pair of sizes must "
-                "be equal or one of them 1"
+                f"{self.name}: shapes {shapes} do not broadcast: aligned from the right, each pair of sizes must be "
+                "equal or one of them 1"
             )
         kind: type[MinigradError] = ShapeError
         if isinstance(error, TypeError):

@@ -89,8 +89,8 @@ def _missing_vjp(op: Op, inputs: int) -> MinigradError:
         return VjpError(f"{op.name}: its joint vjp must return a tuple of {inputs} gradients, one for each input")
     if op.vjps is None:
         return NotDifferentiableError(
-            f"{op.name}: has no vjp, so no gradient can flow through it; define one with {op.name}.defvjp(...), "
-            "or detach() its input"
+            f"{op.name}: has no vjp, so no gradient can flow through it; define one with {op.name}.defvjp(...), or "
+            "detach() its input"
         )
     return VjpError(f"{op.name}: {len(op.vjps)} vjps for {inputs} inputs; defvjp takes one for each input")
 
@@ -265,8 +265,8 @@ def _check_inputs(who: str, wrt: Sequence[Tensor]) -> None:
     for i, x in enumerate(wrt):
         if not x._requires_grad:
             raise NoGraphError(
-                f"{who}: input {i} ({_describe(x)}) has requires_grad=False; set x.requires_grad_() before the "
-                "forward pass"
+                f"{who}: input {i} ({_describe(x)}) has requires_grad=False; set x.requires_grad_() before the forward "
+                "pass"
             )
 
 

@@ -93,8 +93,8 @@ class Tensor:
         """
         if self._requires_grad:
             raise InPlaceError(
-                f"numpy(): this tensor (shape {self.shape}) requires grad, and NumPy would not be recorded; "
-                "write x.detach().numpy()"
+                f"numpy(): this tensor (shape {self.shape}) requires grad, and NumPy would not be recorded; write "
+                "x.detach().numpy()"
             )
         self._shared_storage().expose()
         return self._array
@@ -140,8 +140,7 @@ class Tensor:
         if requires_grad and self._array.dtype.kind not in "fc":
             raise DtypeError(
                 f"requires_grad: only floating tensors have gradients, this one is {self.dtype}; write "
-                "x.float().requires_grad_(), "
-                "or pass floats such as 1.0 to tensor()"
+                "x.float().requires_grad_(), or pass floats such as 1.0 to tensor()"
             )
         if not requires_grad and self._node is not None:
             raise InPlaceError(
@@ -320,9 +319,9 @@ class Tensor:
             if target.__array_interface__ == value._array.__array_interface__:
                 return
         raise ItemAssignmentError(
-            f"x[...] = value: a tensor (shape {self.shape}) is not assigned into, because ops that were recorded "
-            "with the old values "
-            "would get wrong gradients; write minigrad.where(mask, value, x), or change the NumPy array before tensor()"
+            f"x[...] = value: a tensor (shape {self.shape}) is not assigned into, because ops that were recorded with "
+            "the old values would get wrong gradients; write minigrad.where(mask, value, x), or change the NumPy "
+            "array before tensor()"
         )
 
     def __delitem__(self, index: Any) -> None:
@@ -527,9 +526,8 @@ _OPERATORS = {
 def _numpy_message(name: str, tensor: Tensor) -> str:
     instead = f"minigrad.{name}(x)" if hasattr(ops, name) else "the minigrad function of that purpose"
     return (
-        f"numpy.{name}: called on a Tensor of shape {tensor.shape}, which the tape would not record; write "
-        f"{instead}, or "
-        "x.detach().numpy() where no gradient is wanted"
+        f"numpy.{name}: called on a Tensor of shape {tensor.shape}, which the tape would not record; write {instead}, "
+        "or x.detach().numpy() where no gradient is wanted"
     )
 
 

@@ -39,8 +39,7 @@ def _same_shape(name: str, input: Tensor, target: Tensor) -> None:
     if input.shape != target.shape:
         raise ShapeError(
             f"{name}: input {input.shape} and target {target.shape} differ; broadcasting a loss is nearly always a "
-            "mistake, so "
-            "make the shapes equal, for example with reshape or expand"
+            "mistake, so make the shapes equal, for example with reshape or expand"
         )
 
 
@@ -200,8 +199,7 @@ def cross_entropy(
 
 
 def _statistics(x: Any) -> tuple[tuple[int, ...], tuple[int, ...], int]:
-    """The dims that a channel's statistics run over, the shape of a per-channel vector, and how many elements share "
-    "one."""
+    """The dims that statistics run over, the shape of a per-channel vector, and how many values a channel has."""
     dims = (0, *range(2, x.ndim))
     return dims, (1, -1, *(1,) * (x.ndim - 2)), math.prod(x.shape[d] for d in dims)
 
@@ -307,8 +305,7 @@ def batch_norm(
     if count == 1:
         raise ShapeError(
             "batch_norm: in training each channel needs more than 1 value to have a variance, got input shape "
-            f"{input.shape}; "
-            "use a larger batch, or eval()"
+            f"{input.shape}; use a larger batch, or eval()"
         )
     out, batch_mean, inv_std = _batch_norm(input, scale, shift, eps=eps)
     if running_mean is not None:

@@ -233,8 +233,7 @@ class Module:
         if strict and (missing or unexpected):
             raise ArgumentError(
                 f"load_state_dict: the names do not match those of {type(self).__name__}: missing {missing}, "
-                f"unexpected {unexpected}; "
-                "pass strict=False to load what matches"
+                f"unexpected {unexpected}; pass strict=False to load what matches"
             )
         matching = {k: as_tensor(v) for k, v in state_dict.items() if k in own}
         for name, value in matching.items():

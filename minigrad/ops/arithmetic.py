@@ -195,7 +195,7 @@ def _clamp_vjp(g: Any, out: Any, x: Any, min: Any, max: Any) -> Any:
         inside &= x._array >= min
     if max is not None:
         inside &= x._array <= max
-    return where(inside, g, 0.0)
+    return _where(g, 0.0, condition=inside)
 
 
 _clamp.defvjp(_clamp_vjp)

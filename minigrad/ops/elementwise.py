@@ -8,7 +8,7 @@ from ..dtypes import Array
 from ..errors import DtypeError
 from ..primitive import op
 from ..tensor import method
-from .arithmetic import where
+from .arithmetic import _where
 
 
 @method
@@ -129,7 +129,7 @@ def relu(input: Array) -> Array:
     return np.maximum(input, 0)
 
 
-relu.defvjp(lambda g, out, x: where(x <= 0, 0.0, g))  # 0 at the kink and g at nan, as in PyTorch
+relu.defvjp(lambda g, out, x: _where(0.0, g, condition=x._array <= 0))  # 0 at the kink and g at nan, as in PyTorch
 
 
 @method

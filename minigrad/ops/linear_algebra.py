@@ -133,8 +133,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Any:
     if not input.ndim or weight.ndim not in (1, 2) or input.shape[-1] != weight.shape[-1]:
         raise ShapeError(
             f"linear: input {input.shape} and weight {weight.shape} must agree in their last size (in_features), "
-            "weight being "
-            "(out_features, in_features)"
+            "weight being (out_features, in_features)"
         )
     if bias is not None and weight.ndim == 2 and bias.shape not in ((weight.shape[0],), (1,), ()):
         raise ShapeError(f"linear: bias of shape {bias.shape} must be (out_features,) = ({weight.shape[0]},)")

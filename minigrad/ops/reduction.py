@@ -12,7 +12,7 @@ from ..dtypes import Array, as_dtype, scalar_dtype
 from ..errors import ArgumentError, DimError, DtypeError
 from ..primitive import op
 from ..tensor import Tensor, from_array, method
-from .arithmetic import where
+from .arithmetic import _where
 from .shape import Dims, checked_dim, checked_dims
 
 
@@ -135,7 +135,7 @@ def _sqrt_of_variance(variance: Array) -> Array:
 
 
 # At zero spread the slope is infinite; PyTorch returns 0 there, so that constant inputs do not poison a network.
-_sqrt_of_variance.defvjp(lambda g, out, variance: where(out == 0, 0.0, g / (out * 2)))
+_sqrt_of_variance.defvjp(lambda g, out, variance: _where(0.0, g / (out * 2), condition=out._array == 0))
 
 
 @method

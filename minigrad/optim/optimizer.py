@@ -28,8 +28,8 @@ class Optimizer:
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor) or not isinstance(params, Iterable):
             raise ArgumentTypeError(
-                f"{type(self).__name__}: params must be a list of Tensors, got a single {type(params).__name__}; "
-                "write [x]"
+                f"{type(self).__name__}: params must be a list of Tensors, got a single {type(params).__name__}; write "
+                "[x]"
             )
         self.defaults = defaults
         self.state: dict[Tensor, dict[str, Any]] = {}  # by identity, as tensors are hashed
