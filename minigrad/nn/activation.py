@@ -8,6 +8,8 @@ from .. import ops
 from ..tensor import Tensor
 from .module import Module
 
+__all__ = ["ReLU", "Sigmoid", "Softmax", "Tanh"]
+
 
 class ReLU(Module):
     """max(x, 0)."""

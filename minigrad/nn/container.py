@@ -8,6 +8,8 @@ from typing import Any
 from ..errors import ArgumentTypeError, DimError
 from .module import Module
 
+__all__ = ["ModuleList", "Sequential"]
+
 
 class _Numbered(Module):
     """Modules under the names "0", "1", ..."""

@@ -10,6 +10,8 @@ from ..tensor import Tensor
 from . import functional as F
 from .module import Module
 
+__all__ = ["Dropout"]
+
 
 class Dropout(Module):
     """In training, set elements to zero with probability p and scale the others by 1 / (1 - p)."""

@@ -13,6 +13,8 @@ from . import functional as F
 from . import init
 from .module import Module, Parameter
 
+__all__ = ["Flatten", "Identity", "Linear"]
+
 
 class Linear(Module):
     """x W^T + b: input (..., in_features), output (..., out_features), weight (out_features, in_features).

@@ -8,6 +8,8 @@ from ..tensor import Tensor
 from . import functional as F
 from .module import Module
 
+__all__ = ["BCEWithLogitsLoss", "CrossEntropyLoss", "MSELoss", "NLLLoss"]
+
 
 class MSELoss(Module):
     """`functional.mse_loss`."""

@@ -11,6 +11,8 @@ from ..errors import ArgumentError, ArgumentTypeError, ShapeError
 from ..recording import no_grad
 from ..tensor import Tensor, as_tensor, tensor
 
+__all__ = ["Module", "Parameter"]
+
 
 class Parameter(Tensor):
     """A tensor that a Module registers as learnable when it is assigned as an attribute."""

@@ -12,6 +12,8 @@ from ..tensor import Tensor, tensor
 from . import functional as F
 from .module import Module, Parameter
 
+__all__ = ["BatchNorm1d", "BatchNorm2d"]
+
 
 class _BatchNorm(Module):
     """What the batch norms of all ranks share; conventions are those of `functional.batch_norm`."""

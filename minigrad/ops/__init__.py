@@ -1,105 +1,63 @@
-"""The ops, one file for each family; every one is a forward with its vjps next to it."""
+"""The ops, one file for each family; every one is a forward with its vjps next to it.
+
+A new op is written in the file of its family and named in `__all__` there; the rest follows from that.
+"""
 
 import warnings
 
-from .arithmetic import (
-    add,
-    clamp,
-    div,
-    floor_divide,
-    masked_fill,
-    maximum,
-    minimum,
-    mul,
-    neg,
-    pow,
-    remainder,
-    sub,
-    where,
+from . import (
+    arithmetic,
+    compare,
+    contraction,
+    convert,
+    decompositions,
+    elementwise,
+    indexing,
+    linear_algebra,
+    padding,
+    rearrange,
+    reduction,
+    scan,
+    scattering,
+    shape,
+    sorting,
+    special,
 )
-from .compare import (
-    allclose,
-    bitwise_and,
-    bitwise_not,
-    bitwise_or,
-    bitwise_xor,
-    eq,
-    equal,
-    ge,
-    gt,
-    isfinite,
-    isinf,
-    isnan,
-    le,
-    logical_and,
-    logical_not,
-    logical_or,
-    lt,
-    ne,
-)
-from .convert import clone, to
-from .elementwise import (
-    abs,
-    cos,
-    exp,
-    expm1,
-    log,
-    log1p,
-    reciprocal,
-    relu,
-    rsqrt,
-    sigmoid,
-    sign,
-    sin,
-    sqrt,
-    square,
-    tanh,
-)
-from .indexing import gather, getitem, one_hot, take_along_dim
-from .linear_algebra import dot, linear, matmul, mm
-from .reduction import (
-    all,
-    amax,
-    amin,
-    any,
-    argmax,
-    argmin,
-    log_softmax,
-    logsumexp,
-    max,
-    mean,
-    min,
-    softmax,
-    std,
-    sum,
-    var,
-)
-from .shape import (
-    broadcast_to,
-    cat,
-    expand,
-    flatten,
-    permute,
-    reshape,
-    squeeze,
-    stack,
-    t,
-    transpose,
-    unsqueeze,
-    view,
-)
+from .arithmetic import *
+from .compare import *
+from .contraction import *
+from .convert import *
+from .decompositions import *
+from .elementwise import *
+from .indexing import *
+from .linear_algebra import *
+from .padding import *
+from .rearrange import *
+from .reduction import *
+from .scan import *
+from .scattering import *
+from .shape import *
+from .sorting import *
+from .special import *
 
 # PyTorch computes inf and nan silently where NumPy warns too. `np.errstate` around every op would cost more than a
 # small op itself, so the warnings are ignored by where they come from: from the ops, and from nowhere else.
-warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"minigrad\.ops\.")
+warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"minigrad\.(ops|nn)\.")
 
-__all__ = [
-    "abs", "add", "all", "allclose", "amax", "amin", "any", "argmax", "argmin", "bitwise_and", "bitwise_not",
-    "bitwise_or", "bitwise_xor", "broadcast_to", "cat", "clamp", "clone", "cos", "div", "dot", "eq", "equal", "exp",
-    "expand", "expm1", "flatten", "floor_divide", "gather", "ge", "getitem", "gt", "isfinite", "isinf", "isnan",
-    "le", "linear", "log", "log1p", "log_softmax", "logical_and", "logical_not", "logical_or", "logsumexp", "lt",
-    "masked_fill", "matmul", "max", "maximum", "mean", "min", "minimum", "mm", "mul", "ne", "neg", "one_hot",
-    "permute", "pow", "reciprocal", "relu", "remainder", "reshape", "rsqrt", "sigmoid", "sign", "sin", "softmax",
-    "sqrt", "square", "squeeze", "stack", "std", "sub", "sum", "t", "take_along_dim", "tanh", "to", "transpose",
-    "unsqueeze", "var", "view", "where",
-]  # fmt: skip
+__all__: list[str] = []
+__all__ += arithmetic.__all__
+__all__ += compare.__all__
+__all__ += contraction.__all__
+__all__ += convert.__all__
+__all__ += decompositions.__all__
+__all__ += elementwise.__all__
+__all__ += indexing.__all__
+__all__ += linear_algebra.__all__
+__all__ += padding.__all__
+__all__ += rearrange.__all__
+__all__ += reduction.__all__
+__all__ += scan.__all__
+__all__ += scattering.__all__
+__all__ += shape.__all__
+__all__ += sorting.__all__
+__all__ += special.__all__

@@ -11,6 +11,11 @@ from ..errors import ArgumentError, DtypeError, ShapeError
 from ..primitive import op
 from ..tensor import Tensor, method
 
+__all__ = [
+    "add", "clamp", "div", "floor_divide", "masked_fill", "maximum", "minimum", "mul", "neg", "pow", "remainder", "sub",
+    "where",
+]  # fmt: skip
+
 
 @method
 @op(broadcasts=True, saves="")

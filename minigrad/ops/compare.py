@@ -11,6 +11,11 @@ from ..errors import DtypeError
 from ..primitive import op
 from ..tensor import Tensor, method
 
+__all__ = [
+    "allclose", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "eq", "equal", "ge", "gt", "isfinite",
+    "isinf", "isnan", "le", "logical_and", "logical_not", "logical_or", "lt", "ne",
+]  # fmt: skip
+
 _compare = op(broadcasts=True, differentiable=False)
 _test = op(differentiable=False)
 

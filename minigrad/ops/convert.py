@@ -10,6 +10,8 @@ from ..errors import DtypeError
 from ..primitive import op
 from ..tensor import Tensor, method
 
+__all__ = ["clone", "to"]
+
 
 @op(saves="")
 def to_dtype(x: Array, *, dtype: Any) -> Array:

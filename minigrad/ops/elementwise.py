@@ -10,6 +10,11 @@ from ..primitive import op
 from ..tensor import method
 from .arithmetic import _where
 
+__all__ = [
+    "abs", "cos", "exp", "expm1", "log", "log1p", "reciprocal", "relu", "rsqrt", "sigmoid", "sign", "sin", "sqrt",
+    "square", "tanh",
+]  # fmt: skip
+
 
 @method
 @op(floating=True, saves="output")

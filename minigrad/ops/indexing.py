@@ -12,6 +12,8 @@ from ..primitive import op
 from ..tensor import Tensor, as_tensor, method
 from .shape import checked_dim
 
+__all__ = ["gather", "getitem", "one_hot", "take_along_dim"]
+
 
 @op(is_view=True, saves="")
 def _getitem(x: Array, *, index: Any) -> Array:

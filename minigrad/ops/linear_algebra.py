@@ -13,6 +13,8 @@ from ..primitive import op
 from ..tensor import Tensor, as_tensor, method
 from .shape import sum_to
 
+__all__ = ["dot", "linear", "matmul", "mm"]
+
 
 @op(saves="inputs")
 def _matmul(x: Array, y: Array) -> Array:

@@ -15,6 +15,11 @@ from ..tensor import Tensor, from_array, method
 from .arithmetic import _where
 from .shape import Dims, checked_dim, checked_dims
 
+__all__ = [
+    "all", "amax", "amin", "any", "argmax", "argmin", "log_softmax", "logsumexp", "max", "mean", "min", "softmax",
+    "std", "sum", "var",
+]  # fmt: skip
+
 
 class MaxResult(NamedTuple):
     """What `max(dim)` and `min(dim)` return."""

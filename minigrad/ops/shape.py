@@ -13,6 +13,11 @@ from ..errors import ArgumentError, ArgumentTypeError, DimError, ShapeError
 from ..primitive import op
 from ..tensor import Tensor, as_tensor, method
 
+__all__ = [
+    "broadcast_to", "cat", "expand", "flatten", "permute", "reshape", "squeeze", "stack", "t", "transpose", "unsqueeze",
+    "view",
+]  # fmt: skip
+
 Dims = Sequence[int] | int | None
 
 

@@ -12,6 +12,8 @@ from ..dtypes import Array
 from ..errors import ArgumentError
 from .optimizer import Optimizer, check_at_least_zero
 
+__all__ = ["Adam"]
+
 
 class Adam(Optimizer):
     """Steps of about `lr` in each coordinate: the mean gradient over the root of the mean squared gradient.

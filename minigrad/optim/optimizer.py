@@ -12,6 +12,8 @@ from ..errors import ArgumentError, ArgumentTypeError
 from ..recording import enable_grad, no_grad
 from ..tensor import Tensor
 
+__all__ = ["Optimizer"]
+
 
 class Optimizer:
     """Base class (`torch.optim.Optimizer`): subclasses update one parameter at a time, in place.

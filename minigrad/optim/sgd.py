@@ -9,6 +9,8 @@ from ..dtypes import Array
 from ..errors import ArgumentError
 from .optimizer import Optimizer, check_at_least_zero
 
+__all__ = ["SGD"]
+
 
 class SGD(Optimizer):
     """p <- p - lr * d, where d is the gradient, plus weight_decay * p, smoothed by momentum.

@@ -1,4 +1,4 @@
-"""What PyTorch returned for every case, as a small file: written by tests/reference/record_ops.py, read by the tests.
+"""What PyTorch returned for every case, one small file a table: written by tests/reference/record_ops.py.
 
 The inputs are drawn so that float32 holds them exactly; so a float64 run and a float32 run have the same inputs, and
 only the float64 results are stored, together with the dtypes that PyTorch returned in each run.
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from op_harness import Parts
 
-PATH = Path(__file__).resolve().parents[1] / "reference" / "ops.npz"
+FOLDER = Path(__file__).resolve().parents[1] / "reference" / "ops"
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,12 @@ class Records:
         return found, dtypes
 
 
-def load(path: Path = PATH) -> Records:
+def load(path: Path) -> Records:
     with np.load(path, allow_pickle=False) as file:
         return Records(str(file["torch"]), json.loads(file["cases"].tobytes()), file["values"])
 
 
-def save(torch: str, runs: dict[str, list[Parts]], path: Path = PATH) -> None:
+def save(torch: str, runs: dict[str, list[Parts]], path: Path) -> None:
     """Write the runs of each case: the values of the first, the dtypes of all."""
     cases: dict[str, list[list[Any]]] = {}
     values: list[np.ndarray] = []

@@ -1,6 +1,6 @@
 """Every op against PyTorch: recorded values on every machine, live ones where PyTorch is installed, and numerically.
 
-The cases are in op_cases.py, what is compared and how in op_harness.py, wrong calls in op_mistakes.py.
+The cases and wrong calls are in op_tables, what is compared and how in op_harness.py.
 """
 
 from __future__ import annotations
@@ -15,13 +15,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import settings
-from op_cases import CASES
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from op_cases import CASES, MISTAKES, TABLES
 from op_harness import (
     COMPARED,
     Case,
     Draw,
     Dtype,
+    Layer,
+    Mistake,
     Parts,
     as_function,
     call,
@@ -33,8 +36,7 @@ from op_harness import (
     tensor,
     tolerance_of,
 )
-from op_mistakes import MISTAKES, Mistake
-from op_records import Records, load
+from op_records import FOLDER, Records, load
 
 import minigrad
 from minigrad.nn import functional
@@ -47,13 +49,26 @@ each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 LIVE_DRAWS = range(1, 1 + max(1, settings().max_examples // 30))
 
 
+TABLE_OF = {case.name: table for table in TABLES for case in table.cases}
+
+
 @functools.cache
-def records() -> Records:
-    return load()
+def records(table: str) -> Records:
+    return load(FOLDER / f"{table}.npz")
+
+
+def recorded(case: Case, run: int = 0) -> tuple[Parts, dict[str, str]]:
+    """What PyTorch returned for the case; nothing if it was not recorded yet."""
+    record = records(TABLE_OF[case.name].name)
+    return record.parts(case.name, run) if case.name in record.cases else ({}, {})
+
+
+def of_all_tables(attribute: str) -> set[str]:
+    return {op for table in TABLES for op in getattr(table, attribute)}
 
 
 def compared_with_record(case: Case, dtype: str, variant: int = 0) -> list[str]:
-    want, dtypes = records().parts(case.name, case.dtypes.index(dtype))
+    want, dtypes = recorded(case, case.dtypes.index(dtype))
     got = of_case(case, dtype, variant)
     return differences(got, want, tolerance_of(case, dtype, got), dtypes)
 
@@ -65,10 +80,23 @@ def test_cases_have_different_names() -> None:
     assert [name for name, count in Counter(case.name for case in CASES).items() if count > 1] == []
 
 
+PUBLIC = set(minigrad.ops.__all__) | set(functional.__all__)
+
+
 def test_every_op_has_cases() -> None:
     covered = {case.op for case in CASES}
-    functions = set(functional.__all__)
-    assert set(minigrad.ops.__all__) | functions <= covered
+    assert covered >= PUBLIC
+    layers = {name for name in minigrad.nn.__all__ if isinstance(getattr(minigrad.nn, name), type)}
+    assert layers - HOLD_OTHERS <= covered
+
+
+# Modules that compute nothing of their own; test_nn.py is about them.
+HOLD_OTHERS = {"Module", "ModuleList", "Parameter", "Sequential"}
+
+
+def test_every_op_has_a_wrong_call() -> None:
+    refused = {mistake.says[0].split(":")[0] for mistake in MISTAKES}
+    assert PUBLIC - of_all_tables("never_wrong") - refused == set()
 
 
 def test_every_function_that_makes_tensors_has_cases() -> None:
@@ -80,25 +108,20 @@ def test_every_function_that_makes_tensors_has_cases() -> None:
 
 def test_every_differentiable_op_has_second_gradients_recorded() -> None:
     """A case could silently lose its gradients, for example when its inputs become integers."""
-    without = set(minigrad.ops.__all__) - NOT_DIFFERENTIABLE
+    without = PUBLIC - of_all_tables("not_differentiable") - of_all_tables("once")
     for case in CASES:
-        parts, _ = records().parts(case.name)
+        parts, _ = recorded(case)
         if any(part.startswith("second") and array.size for part, array in parts.items()):
             without.discard(case.op)
     assert without == set()
 
 
-NOT_DIFFERENTIABLE = {
-    "all", "allclose", "any", "argmax", "argmin", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "eq",
-    "equal", "floor_divide", "ge", "gt", "isfinite", "isinf", "isnan", "le", "logical_and", "logical_not", "logical_or",
-    "lt", "ne", "one_hot",
-}  # fmt: skip
-
-
 def test_records_are_of_these_cases() -> None:
-    missing = sorted(set(BY_NAME) - set(records().cases))
-    stale = sorted(set(records().cases) - set(BY_NAME))
-    assert (missing, stale) == ([], []), "run python tests/reference/record_ops.py, where PyTorch is installed"
+    assert {p.stem for p in FOLDER.glob("*.npz")} == {table.name for table in TABLES}
+    for table in TABLES:
+        names = {case.name for case in table.cases}
+        missing, stale = sorted(names - set(records(table.name).cases)), sorted(set(records(table.name).cases) - names)
+        assert (missing, stale) == ([], []), "run python tests/reference/record_ops.py, where PyTorch is installed"
 
 
 # --- values, gradients, second gradients --------------------------------------------------------------------------
@@ -118,6 +141,29 @@ def test_live(case: Case) -> None:
         for variant in LIVE_DRAWS:
             want = run(case, torch, dtype, variant)
             assert differences(of_case(case, dtype, variant), want, tolerance_of(case, dtype, want)) == []
+
+
+DRAWN = [(op, strategy) for table in TABLES for op, strategy in table.strategies]
+REFUSALS = (ArithmeticError, LookupError, NotImplementedError, RuntimeError, TypeError, ValueError)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(("op", "strategy"), DRAWN, ids=[op for op, _ in DRAWN])
+@settings(max_examples=max(5, settings().max_examples // 5))
+@given(data=st.data())
+def test_drawn(op: str, strategy: Any, data: st.DataObject) -> None:
+    """Hypothesis-drawn arguments, in both libraries: the same results, or an error from both."""
+    torch = pytest.importorskip("torch", reason="drawn arguments can only be compared with PyTorch itself")
+    case = data.draw(strategy)
+    for dtype in case.dtypes:
+        try:
+            want = run(case, torch, dtype)
+        except REFUSALS:
+            with pytest.raises((minigrad.MinigradError, NotImplementedError)):
+                of_case(case, dtype)
+            continue
+        assert differences(of_case(case, dtype), want, tolerance_of(case, dtype, want)) == []
+        COMPARED["drawn calls"] += 1
 
 
 AS_METHODS = [
@@ -154,21 +200,30 @@ def by_name(case: Case) -> Case | None:
 
 # One case of each op, in which every parameter that a case gives without its name is a tensor or an option.
 NAMED = {case.op: case for case in reversed(CASES) if case.call is None and case.args and by_name(case)}
-DIFFERENT_NAMES = {
-    "arange": "PyTorch has no name for the only argument of arange(n)",
-    "one_hot": "PyTorch has changed the name of the first parameter between its versions",
-    "to": "a method only in PyTorch, where the tensor itself has no name",
-}
 
 
 @pytest.mark.torch
-@pytest.mark.parametrize("op", sorted(set(NAMED) - set(DIFFERENT_NAMES)))
+@pytest.mark.parametrize("op", sorted(set(NAMED) - of_all_tables("other_names")))
 def test_parameters_have_the_names_of_torch(op: str) -> None:
     torch = pytest.importorskip("torch", reason="the names of the parameters can only be compared with PyTorch")
     case = by_name(NAMED[op])
     assert case is not None
     want = run(case, torch, "float64")
     assert differences(run(case, minigrad, "float64"), want, tolerance_of(case, "float64", want)) == []
+
+
+# --- layers -------------------------------------------------------------------------------------------------------
+
+LAYERS = [case for case in CASES if isinstance(case.call, Layer)]
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("case", LAYERS, ids=lambda case: case.name)
+def test_layers_print_as_in_torch(case: Case) -> None:
+    """So the defaults and the names of all options are PyTorch's."""
+    torch = pytest.importorskip("torch", reason="what PyTorch prints can only be asked where it is installed")
+    assert isinstance(case.call, Layer)
+    assert repr(case.call.module(minigrad)) == repr(case.call.module(torch))
 
 
 # --- numerical gradients ------------------------------------------------------------------------------------------
@@ -179,7 +234,7 @@ def has_numerical_gradients(case: Case) -> bool:
     plain = not any(isinstance(v, Dtype) for v in (*case.args, *case.kwargs.values()))
     if not (case.smooth and plain and all(d.dtype is None for d in case.draws if d.floating)):
         return False
-    parts = records().parts(case.name)[0] if case.name in records().cases else {}
+    parts, _ = recorded(case)
     gradients = [a for part, a in parts.items() if part.startswith("gradient")]
     return bool(gradients) and all(np.isfinite(g).all() and g.any() for g in gradients)
 
@@ -197,8 +252,7 @@ def test_numerically(case: Case) -> None:
 
 def test_every_differentiable_op_was_checked_numerically() -> None:
     checked = {case.op for case in NUMERICAL}
-    # The gradient of sign is zero wherever there is one.
-    assert set(minigrad.ops.__all__) - NOT_DIFFERENTIABLE - checked == {"sign"}
+    assert PUBLIC - of_all_tables("not_differentiable") - checked == of_all_tables("flat")
 
 
 # --- errors -------------------------------------------------------------------------------------------------------
@@ -305,7 +359,7 @@ PLANTED_DX = {
 
 @pytest.mark.parametrize("planted", PLANTED_DX)
 def test_a_wrong_batch_norm_backward_is_reported(planted: str, plant: Callable[..., None]) -> None:
-    plant(functional._batch_norm, joint=planted_batch_norm(PLANTED_DX[planted]))
+    plant(functional.normalization._batch_norm, joint=planted_batch_norm(PLANTED_DX[planted]))
     assert "gradient 0" in wrong_parts("batch_norm")
     with pytest.raises(minigrad.errors.GradcheckError, match="input 0"):
         minigrad.gradcheck(*as_function(first_case("batch_norm")))
@@ -314,7 +368,7 @@ def test_a_wrong_batch_norm_backward_is_reported(planted: str, plant: Callable[.
 def test_the_right_batch_norm_backward_planted_is_not_reported(plant: Callable[..., None]) -> None:
     """Otherwise the tests above would pass for a reason of their own."""
     right = planted_batch_norm(lambda dy, x_hat, scale, sum1, sum2, n: scale * (dy - sum1 / n - x_hat * sum2 / n))
-    plant(functional._batch_norm, joint=right)
+    plant(functional.normalization._batch_norm, joint=right)
     assert wrong_parts("batch_norm") == ""
 
 

@@ -1,11 +1,12 @@
-"""Record what PyTorch returns for every case of tests/minigrad/op_cases.py.
+"""Record what PyTorch returns for every case of tests/minigrad/op_tables.
 
 Run it where PyTorch is installed, from the root of the checkout, whenever cases were added or changed:
 
-    python tests/reference/record_ops.py
+    python tests/reference/record_ops.py [TABLE ...]
 
-It writes tests/reference/ops.npz: outputs, gradients and second gradients, in float64, with the dtypes of both runs
-and the version of PyTorch. The inputs come from seeds made of the names of the cases, so they are not stored.
+It writes tests/reference/ops/TABLE.npz, for all tables or for those named: outputs, gradients and
+second gradients, in float64, with the dtypes of both runs and the version of PyTorch.
+The inputs come from seeds made of the names of the cases, so they are not stored.
 """
 
 from __future__ import annotations
@@ -19,16 +20,22 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "minigrad")]
 
 import op_records  # noqa: E402
-from op_cases import CASES  # noqa: E402
+from op_cases import TABLES  # noqa: E402
 from op_harness import run  # noqa: E402
 
 
-def main() -> None:
-    runs = {case.name: [run(case, torch, dtype) for dtype in case.dtypes] for case in CASES}
-    op_records.save(torch.__version__, runs)
-    size = op_records.PATH.stat().st_size / 1024
-    print(f"{len(runs)} cases, {size:.0f} KiB, torch {torch.__version__}: {op_records.PATH}")
+def main(names: list[str]) -> None:
+    op_records.FOLDER.mkdir(exist_ok=True)
+    for table in TABLES:
+        if names and table.name not in names:
+            continue
+        runs = {case.name: [run(case, torch, dtype) for dtype in case.dtypes] for case in table.cases}
+        path = op_records.FOLDER / f"{table.name}.npz"
+        op_records.save(torch.__version__, runs, path)
+        print(f"{len(runs)} cases, {path.stat().st_size / 1024:.0f} KiB, torch {torch.__version__}: {path}")
+    for stale in {p.stem for p in op_records.FOLDER.glob("*.npz")} - {table.name for table in TABLES}:
+        (op_records.FOLDER / f"{stale}.npz").unlink()
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

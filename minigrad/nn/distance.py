@@ -1,0 +1,5 @@
+"""Distances as modules."""
+
+from __future__ import annotations
+
+__all__: list[str] = []

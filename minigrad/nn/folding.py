@@ -1,0 +1,5 @@
+"""Sliding blocks as layers."""
+
+from __future__ import annotations
+
+__all__: list[str] = []

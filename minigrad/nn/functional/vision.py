@@ -1,0 +1,5 @@
+"""Resizing and resampling images."""
+
+from __future__ import annotations
+
+__all__: list[str] = []

@@ -1,0 +1,5 @@
+"""Resizing layers."""
+
+from __future__ import annotations
+
+__all__: list[str] = []

@@ -1,0 +1,135 @@
+"""Losses."""
+
+from __future__ import annotations
+
+from op_harness import Table, given, integers, positive, probabilities, x
+
+from minigrad.errors import ArgumentError, DtypeError, ShapeError
+
+table = Table("loss")
+case, wrong = table.case, table.wrong
+
+NAN, INF = float("nan"), float("inf")
+
+for loss in ("mse_loss", "l1_loss", "binary_cross_entropy_with_logits"):
+    target = x(2, 3) if loss != "binary_cross_entropy_with_logits" else positive(2, 3)
+    for reduction in ("mean", "sum", "none"):
+        case(loss, x(2, 3), target, reduction=reduction)
+    case(loss, x(2, 3), target.fixed)
+    case(loss, x(2, 3, 2), positive(2, 3, 2))
+    case(loss, x(), positive())
+    case(loss, x(0), positive(0), smooth=False, twice=False)
+    case(loss, x(0), positive(0), reduction="sum")
+    case(loss, x(3, 2).transposed, positive(3, 4).strided, call=lambda m, a, b, loss=loss: getattr(
+        m.nn.functional, loss)(a, b[:, :2]))  # fmt: skip
+    case(loss, given([1.0, NAN, INF]), given([1.0, 1.0, 0.0]), reduction="none", smooth=False, twice=False)
+case("l1_loss", given([1.0, 2.0]), given([1.0, 3.0]), note="at the kink", smooth=False)
+case("binary_cross_entropy_with_logits", given([0.0, 500.0, -500.0]), given([0.0, 1.0, 1.0]), smooth=False)
+case("binary_cross_entropy_with_logits", given([500.0, -500.0]), given([0.0, 1.0]), note="far out", smooth=False)
+
+CLASSES = given([0, 2, 1, 2], "int64")
+SOME_IGNORED = given([0, -100, 2, 1], "int64")
+for loss in ("nll_loss", "cross_entropy"):
+    for reduction in ("mean", "sum", "none"):
+        case(loss, x(4, 3), CLASSES, reduction=reduction)
+        case(loss, x(4, 3), CLASSES, positive(3).fixed, reduction=reduction)
+        case(loss, x(4, 3), SOME_IGNORED, weight=positive(3).fixed, reduction=reduction)
+        case(loss, x(2, 3, 2), given([[0, 2], [1, 1]], "int64"), reduction=reduction)
+    case(loss, x(4, 3), CLASSES, ignore_index=2)
+    case(loss, x(4, 3), CLASSES, positive(3).fixed, ignore_index=1, reduction="sum")
+    case(loss, x(2, 3), given([-100, -100], "int64"), note="all ignored", smooth=False)
+    case(loss, x(2, 3), given([-100, -100], "int64"), reduction="sum", note="all ignored")
+    case(loss, x(3), given(1, "int64"))
+    case(loss, x(3), given(1, "int64"), positive(3).fixed)
+    case(loss, x(3), given(1, "int64"), reduction="none")
+    case(loss, x(1, 3), given([2], "int64"))
+    case(loss, x(0, 3), given([], "int64"), smooth=False)
+    case(loss, x(0, 3), given([], "int64"), reduction="none")
+    case(loss, x(2, 3, 2, 2), integers(2, 2, 2, high=3), positive(3).fixed)
+    case(loss, x(3, 4).transposed, given([0, 3, 1], "int64"))
+    case(loss, given([[1.0, NAN], [INF, 0.0]]), given([0, 1], "int64"), reduction="none", smooth=False)
+for reduction in ("mean", "sum", "none"):
+    case("cross_entropy", x(4, 3), probabilities(4, 3), reduction=reduction)
+    case("cross_entropy", x(4, 3), probabilities(4, 3), positive(3).fixed, reduction=reduction)
+    case("cross_entropy", x(4, 3), probabilities(4, 3), label_smoothing=0.1, reduction=reduction)
+    case("cross_entropy", x(4, 3), CLASSES, label_smoothing=0.2, reduction=reduction)
+    case("cross_entropy", x(4, 3), CLASSES, positive(3).fixed, label_smoothing=0.2, reduction=reduction)
+    case("cross_entropy", x(4, 3), SOME_IGNORED, positive(3).fixed, label_smoothing=0.2, reduction=reduction)
+    case(
+        "cross_entropy", x(2, 3, 2), probabilities(2, 3, 2), positive(3).fixed, label_smoothing=0.1, reduction=reduction
+    )
+    case("cross_entropy", x(2, 3, 2), given([[0, 2], [-100, 1]], "int64"), label_smoothing=0.1, reduction=reduction)
+case("cross_entropy", x(3), probabilities(3))
+case("cross_entropy", x(3), given(1, "int64"), label_smoothing=0.3)
+case("cross_entropy", x(4, 3), CLASSES, label_smoothing=1.0)
+case("cross_entropy", x(4, 3), probabilities(4, 3).fixed, note="fixed targets")
+case("cross_entropy", x(0, 3), probabilities(0, 3), smooth=False, twice=False)
+case("cross_entropy", given([[1000.0, 0.0], [0.0, -1000.0]]), given([1, 0], "int64"), note="far out", smooth=False)
+
+# --- wrong calls ------------------------------------------------------------------------------------------------------
+
+wrong(ShapeError, lambda m: m.nn.functional.mse_loss(m.ones(2), m.ones(3)), "mse_loss:", "(2,)", "(3,)", "reshape")
+wrong(ShapeError, lambda m: m.nn.functional.l1_loss(m.ones(2), m.ones(3)), "l1_loss:", "(2,)", "(3,)", "reshape")
+wrong(
+    ArgumentError, lambda m: m.nn.functional.mse_loss(m.ones(2), m.ones(2), reduction="avg"), "mse_loss:", "'avg'",
+    "'mean', 'sum' or 'none'",
+)  # fmt: skip
+wrong(
+    ShapeError, lambda m: m.nn.functional.binary_cross_entropy_with_logits(m.ones(2), m.ones(2, 1)),
+    "binary_cross_entropy_with_logits:", "(2,)", "(2, 1)",
+)  # fmt: skip
+wrong(
+    ArgumentError, lambda m: m.nn.functional.nll_loss(m.ones(2, 3), m.tensor([0, 3])), "nll_loss:", "0 to 2", "0 to 3"
+)
+wrong(ShapeError, lambda m: m.nn.functional.nll_loss(m.ones(2, 3), m.tensor([0, 1, 2])), "nll_loss:", "(2,)", "(3,)")
+wrong(
+    DtypeError, lambda m: m.nn.functional.nll_loss(m.ones(2, 3), m.tensor([0.0, 1.0])), "nll_loss:", "float32",
+    "target.long()",
+)  # fmt: skip
+wrong(
+    ShapeError, lambda m: m.nn.functional.nll_loss(m.ones(2, 3), m.tensor([0, 1]), m.ones(2)), "nll_loss: weight",
+    "(3,)", "(2,)",
+)  # fmt: skip
+wrong(
+    ArgumentError, lambda m: m.nn.functional.cross_entropy(m.ones(2, 3), m.tensor([0, -1])), "cross_entropy:", "0 to 2",
+    "-1 to 0",
+)  # fmt: skip
+wrong(
+    ShapeError, lambda m: m.nn.functional.cross_entropy(m.ones(2, 3), m.ones(2, 4)), "cross_entropy:", "(2, 3)",
+    "(2, 4)",
+)  # fmt: skip
+wrong(
+    ArgumentError, lambda m: m.nn.functional.cross_entropy(m.ones(2, 3), m.tensor([0, 1]), label_smoothing=1.5),
+    "cross_entropy:", "[0, 1]", "1.5",
+)  # fmt: skip
+wrong(
+    ArgumentError, lambda m: m.nn.functional.cross_entropy(m.ones(2, 3), m.tensor([0, 1]), reduction="max"),
+    "cross_entropy:", "'max'", "'mean', 'sum' or 'none'",
+)  # fmt: skip
+wrong(
+    ShapeError, lambda m: m.nn.functional.cross_entropy(m.ones(2, 3), m.tensor([0, 1]), m.ones(4)),
+    "cross_entropy: weight", "(3,)", "(4,)",
+)  # fmt: skip
+wrong(ShapeError, lambda m: m.nn.functional.cross_entropy(m.ones(()), m.tensor(0)), "cross_entropy:", "0-dim", "(N, C)")
+wrong(
+    ShapeError, lambda m: m.nn.functional.batch_norm(m.ones(1, 3), None, None, training=True), "batch_norm:", "(1, 3)",
+    "more than 1 value", "eval()",
+)  # fmt: skip
+wrong(ShapeError, lambda m: m.nn.functional.batch_norm(m.ones(3), None, None), "batch_norm:", "(3,)", "(N, C)")
+wrong(
+    ArgumentError, lambda m: m.nn.functional.batch_norm(m.ones(2, 3), None, None), "batch_norm:", "running_mean",
+    "training=False",
+)  # fmt: skip
+wrong(
+    ShapeError, lambda m: m.nn.functional.batch_norm(m.ones(2, 3), m.ones(2), m.ones(2)), "batch_norm: running_mean",
+    "(3,)", "(2,)",
+)  # fmt: skip
+wrong(
+    ShapeError, lambda m: m.nn.functional.batch_norm(m.ones(2, 3), None, None, m.ones(2), training=True),
+    "batch_norm: weight", "(3,)", "(2,)",
+)  # fmt: skip
+wrong(
+    DtypeError, lambda m: m.nn.functional.batch_norm(m.ones(2, 3).long(), None, None, training=True), "batch_norm:",
+    "int64", "x.float()",
+)  # fmt: skip
+wrong(ArgumentError, lambda m: m.nn.functional.dropout(m.ones(2), 1.5), "dropout:", "[0, 1]", "1.5")
