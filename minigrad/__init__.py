@@ -9,22 +9,34 @@ x.grad                      # tensor([2., 4.])
 from .tensor import Tensor, as_tensor, from_numpy, tensor  # first: the engine and the ops hang on it
 
 # isort: split
-from . import autograd, dtypes, errors, nn, optim
+from . import autograd, dtypes, errors, linalg, nn, optim
 from .creation import (
     Generator,
     arange,
+    bernoulli,
     default_generator,
+    empty,
+    empty_like,
     eye,
     full,
     full_like,
     linspace,
+    logspace,
     manual_seed,
+    multinomial,
+    normal,
     ones,
     ones_like,
     rand,
+    rand_like,
     randint,
+    randint_like,
     randn,
+    randn_like,
     randperm,
+    scalar_tensor,
+    tril_indices,
+    triu_indices,
     zeros,
     zeros_like,
 )
@@ -57,12 +69,14 @@ from .tape import backward, grad
 __version__ = "0.1.0"
 
 __all__ = [
-    "Generator", "MinigradError", "Op", "Tensor", "arange", "as_tensor", "autograd", "backward", "bool",
-    "default_generator", "double", "dtypes", "enable_grad", "errors", "eye", "float", "float16", "float32", "float64",
-    "from_numpy", "full", "full_like", "get_default_dtype", "grad", "gradcheck", "gradgradcheck", "int", "int8",
-    "int16", "int32", "int64", "is_grad_enabled", "linspace", "load", "long", "manual_seed", "nn", "no_grad",
-    "numerical_gradient", "ones", "ones_like", "op", "optim", "rand", "randint", "randn", "randperm", "save",
-    "set_default_dtype", "set_grad_enabled", "tensor", "uint8", "warmup", "zeros", "zeros_like", *_op_names,
+    "Generator", "MinigradError", "Op", "Tensor", "arange", "as_tensor", "autograd", "backward", "bernoulli",
+    "bool", "default_generator", "double", "dtypes", "empty", "empty_like", "enable_grad", "errors", "eye", "float",
+    "float16", "float32", "float64", "from_numpy", "full", "full_like", "get_default_dtype", "grad", "gradcheck",
+    "gradgradcheck", "int", "int16", "int32", "int64", "int8", "is_grad_enabled", "linalg", "linspace", "load",
+    "logspace", "long", "manual_seed", "multinomial", "nn", "no_grad", "normal", "numerical_gradient", "ones",
+    "ones_like", "op", "optim", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like", "randperm",
+    "save", "scalar_tensor", "set_default_dtype", "set_grad_enabled", "tensor", "tril_indices", "triu_indices",
+    "uint8", "warmup", "zeros", "zeros_like", *_op_names,
 ]  # fmt: skip
 
 

@@ -28,6 +28,10 @@ class ArgumentError(MinigradError, ValueError):
     """A value outside what an argument allows."""
 
 
+class LinAlgError(ArgumentError, RuntimeError):
+    """A matrix that has no such result (it is singular, not positive definite), or LAPACK found none."""
+
+
 class ArgumentTypeError(MinigradError, TypeError):
     """An argument of the wrong Python type."""
 

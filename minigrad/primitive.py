@@ -23,7 +23,7 @@ from .tensor import Tensor, as_tensor, from_array
 
 Vjp = Callable[..., Any]
 
-_serials = count()
+next_serial = count().__next__
 
 
 class Node:
@@ -31,12 +31,16 @@ class Node:
 
     __slots__ = ("attrs", "inputs", "op", "serial", "versions")
 
+    op: Op
+    inputs: tuple[Tensor, ...] | None  # None once the graph has been freed
+    attrs: dict[str, Any]
+    serial: int
+    versions: list[int] | None  # None: no input had ever been changed in place or exposed
+
     def __init__(self, op: Op, inputs: tuple[Tensor, ...], attrs: dict[str, Any]) -> None:
-        self.op = op
-        self.inputs: tuple[Tensor, ...] | None = inputs  # None once the graph has been freed
-        self.attrs = attrs
-        self.serial = next(_serials)
-        self.versions: list[int] | None = None  # None: no input had ever been changed in place or exposed
+        self.op, self.inputs, self.attrs = op, inputs, attrs
+        self.serial = next_serial()
+        self.versions = None
         for t in inputs:
             if t._storage is not None:
                 self.versions = [0 if t._storage is None else t._storage.current_version() for t in inputs]
@@ -64,54 +68,58 @@ class Op:
             for p in inspect.signature(forward).parameters.values()
             if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty
         )
-        self.broadcasts = broadcasts
-        self.floating = floating
+        self.least = len(self.required)
+        self.broadcasts, self.floating = broadcasts, floating
+        self.promotes = broadcasts or floating
         self.differentiable = differentiable
         self.is_view = is_view
         self.saves_inputs = "inputs" in saves
         self.saves_output = "output" in saves
         self.vjps: tuple[Vjp | None, ...] | None = None
         self.joint_vjp: Vjp | None = None
+        self.on_arrays = False
 
-    def defvjp(self, *vjps: Vjp | None, joint: Vjp | None = None) -> None:
+    def defvjp(self, *vjps: Vjp | None, joint: Vjp | None = None, on_arrays: bool = False) -> None:
         """Define the derivative: one vjp `(g, out, *inputs, **attrs) -> gradient` for each input, in their order.
 
         Only the vjps of inputs that need a gradient are called. `None` marks an input that has none (an index, a
-        mask). When the gradients share most of their work, `joint` returns them all as one tuple.
+        mask). When the gradients share most of their work, `joint` returns them all as one tuple. `on_arrays` says
+        of a binary op that its vjps use operators only, such as `-g * out / y`: without attributes they mean the same
+        for arrays as for tensors, and a backward pass that is not itself recorded runs them on arrays, at less cost.
         """
-        self.vjps, self.joint_vjp = vjps or None, joint
+        assert not on_arrays or len(vjps) == 2
+        self.vjps, self.joint_vjp, self.on_arrays = vjps or None, joint, on_arrays
 
     def __call__(self, *args: Any, **attrs: Any) -> Any:
-        if len(args) < len(self.required):
+        if len(args) < self.least:
             args, attrs = self._by_name(args, attrs)
         try:
-            arrays = [t._array for t in args]
+            arrays = [args[0]._array] if len(args) == 1 else [t._array for t in args]
         except AttributeError:
             args = self._as_tensors(args)
             arrays = [t._array for t in args]
-        if self.broadcasts or self.floating:
-            dtype = arrays[0].dtype
-            for a in arrays:
-                if a.dtype is not dtype or (self.floating and dtype.kind in "biu"):
-                    args = self._promote(args)
-                    arrays = [t._array for t in args]
-                    break
+        if self.promotes and self._mixed(arrays):
+            args = self._promote(args)
+            arrays = [t._array for t in args]
         try:
             result = self.forward(*arrays, **attrs)
         except MinigradError:
             raise
         except (ValueError, IndexError, TypeError, np.linalg.LinAlgError) as error:
             raise self._explain(error, args, attrs) from error
-        if type(result) is not np.ndarray:
-            if type(result) is tuple:
+        if result.__class__ is not ndarray:
+            if result.__class__ is tuple:
                 return self._record_many(result, args, attrs)
-            result = np.asarray(result)
-        if not self.is_view:
-            result = _own_memory(result, args)
-        out = from_array(result)
-        if self.is_view and np.may_share_memory(result, args[0]._array):
-            out._storage = args[0]._shared_storage()
-        if self.differentiable and _recording.get():
+            result = asarray(result)
+        if self.is_view:
+            out = from_array(result)
+            if np.may_share_memory(result, arrays[0]):
+                out._storage = args[0]._shared_storage()
+        else:
+            # Changes of an input would go unnoticed in what the op did not declare to be a view of it.
+            fresh = result.base is None and result is not arrays[0] and len(arrays) < 3 and result is not arrays[-1]
+            out = from_array(result if fresh or not _shares_memory(result, arrays) else result.copy())
+        if self.differentiable and recording():
             for t in args:
                 if t._requires_grad:
                     out._requires_grad = True
@@ -119,9 +127,16 @@ class Op:
                     break
         return out
 
+    def _mixed(self, arrays: list[Array]) -> bool:
+        """Whether inputs need to be converted: to one dtype, or to a floating one."""
+        dtype = arrays[0].dtype
+        return (self.floating and dtype.kind in "biu") or any(a.dtype is not dtype for a in arrays)
+
     def _record_many(self, results: tuple[Any, ...], args: tuple[Tensor, ...], attrs: dict[str, Any]) -> Any:
         """Several outputs: the node sits on a hidden tensor that packs them, and each output selects its part."""
-        arrays = tuple(_own_memory(np.asarray(r), args) for r in results)
+        arrays = tuple(map(asarray, results))
+        inputs = [t._array for t in args]
+        arrays = tuple(a.copy() if _shares_memory(a, inputs) else a for a in arrays)
         if not (self.differentiable and _recording.get() and any(t._requires_grad for t in args)):
             return tuple(from_array(a) for a in arrays)
         pack = from_array(arrays)  # type: ignore[arg-type]
@@ -193,12 +208,64 @@ class Op:
         return f"<op {self.name}>"
 
 
-def _own_memory(result: Array, args: tuple[Tensor, ...]) -> Array:
-    """The result, copied if it is an input or a view of one that the op did not declare: changes would go unnoticed."""
-    for t in args:
-        if result is t._array or (result.base is not None and np.may_share_memory(result, t._array)):
-            return result.copy()
-    return result
+def operator(op: Op) -> tuple[Callable[[Tensor, Any], Any], Callable[[Tensor, Any], Any]]:
+    """The methods of Tensor behind a binary operator: `op(self, other)`, and `op(other, self)` for the reflected one.
+
+    A loop over small tensors spends its time here and not in NumPy, so two tensors of one dtype skip the steps of a
+    general call that they do not need. Whatever else comes, and every error, takes the general call.
+    """
+    forward, differentiable = op.forward, op.differentiable
+    assert op.broadcasts, f"{op.name} is no operator"
+
+    def method(x: Any, y: Any) -> Any:
+        result = None
+        try:
+            if y.__class__ is float or y.__class__ is int:
+                y = _like(y, x)
+            a, b = x._array, y._array
+            if a.dtype is b.dtype:
+                if not (a.ndim or b.ndim):  # NumPy computes faster with its scalars than with 0-dim arrays
+                    a, b = a[()], b[()]
+                result = forward(a, b)
+        except Exception:  # said better by the general call
+            result = None
+        if result is None:
+            return op(x, y)
+        out = new_tensor(Tensor)
+        out._array = result if result.__class__ is ndarray else asarray(result)
+        out._grad = out._storage = None
+        if differentiable and (x._requires_grad or y._requires_grad) and recording():
+            out._requires_grad, out._node = True, Node(op, (x, y), NO_ATTRS)
+        else:
+            out._requires_grad, out._node = False, None
+        return out
+
+    def reflected(x: Any, y: Any) -> Any:
+        if y.__class__ is float or y.__class__ is int:
+            y = _like(y, x)
+        return method(y, x) if isinstance(y, Tensor) else op(y, x)
+
+    return method, reflected
+
+
+def _like(number: Any, tensor: Tensor) -> Any:
+    """A Python number as a tensor of the other operand's dtype, if that is the dtype of the result."""
+    dtype = tensor._array.dtype
+    as_is = dtype.kind == "f" or (dtype.kind in "iu" and number.__class__ is int)
+    try:
+        return from_array(np.array(number, dtype)) if as_is else number
+    except OverflowError:  # said better by the general call
+        return number
+
+
+NO_ATTRS: dict[str, Any] = {}  # shared by all nodes without attributes; nobody writes into it
+# Looked up once, not in every call.
+ndarray, asarray, new_tensor, recording = np.ndarray, np.asarray, Tensor.__new__, _recording.get
+
+
+def _shares_memory(result: Array, inputs: list[Array]) -> bool:
+    """Whether an op has returned one of its inputs, or a view of one."""
+    return any(result is a or (result.base is not None and np.may_share_memory(result, a)) for a in inputs)
 
 
 @overload

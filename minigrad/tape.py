@@ -14,19 +14,16 @@ from typing import Any
 
 import numpy as np
 
+from . import ops
 from .dtypes import Array
 from .errors import (
-    ArgumentTypeError,
     FreedGraphError,
-    MinigradError,
-    MutationError,
     NoGraphError,
-    NotDifferentiableError,
-    ShapeError,
     VjpError,
 )
 from .primitive import Node, Op, Vjp, op, select, unpack
 from .recording import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from .tape_checks import as_sequence, check_inputs, check_unmodified, describe, given, missing_vjp, seeds_for
 from .tensor import Tensor, from_array
 
 
@@ -36,63 +33,82 @@ def _tape_behind(outputs: Sequence[Tensor], wrt: Sequence[Tensor] | None) -> lis
     What is older than every tensor in `wrt` cannot depend on them, so the walk stops there.
     """
     oldest = -1 if wrt is None else min([-1 if t._node is None else t._node.serial for t in wrt], default=-1)
-    seen: dict[int, Tensor] = {}
+    found: dict[int, Tensor] = {}
     stack = [t for t in outputs if t._node is not None]
     while stack:
         tensor = stack.pop()
-        node = tensor._node
-        assert node is not None
-        if node.serial in seen or node.serial < oldest:
+        node: Any = tensor._node
+        serial = node.serial
+        if serial in found or serial < oldest:
             continue
-        seen[node.serial] = tensor
+        found[serial] = tensor
         if node.inputs is None:
             raise FreedGraphError(
-                f"{node.op.name}: the record of this op (output {_describe(tensor)}) was freed by an earlier backward "
+                f"{node.op.name}: the record of this op (output {describe(tensor)}) was freed by an earlier backward "
                 "pass; pass retain_graph=True to that backward() or grad(), or run the forward pass again"
             )
-        stack.extend([t for t in node.inputs if t._node is not None])
-    return [seen[serial] for serial in sorted(seen)]
+        for x in node.inputs:
+            if x._node is not None:
+                stack.append(x)  # noqa: PERF401  (for one or two inputs, a comprehension costs more)
+    return [found[serial] for serial in sorted(found)]
 
 
-def _input_gradients(out: Tensor, node: Node, g: Any, reach: set[int] | None) -> list[tuple[Tensor, Tensor]]:
-    """The inputs of one recorded op that need a gradient (and lie in `reach`), each with its contribution."""
-    op, inputs = node.op, node.inputs
+def _gradients_on_arrays(out: Tensor, node: Any, g: Any, reach: set[int] | None) -> tuple[Any, Any]:
+    """The contributions of a binary op whose vjps run on arrays, as arrays: the path of a loop over small tensors."""
+    op = node.op
+    x, y = node.inputs
+    a, b, z = x._array, y._array, None
+    if op.saves_inputs:  # NumPy computes faster with its scalars than with 0-dim arrays
+        a, b = a if a.ndim else a[()], b if b.ndim else b[()]
+    if op.saves_output:
+        z = out._array if out._array.ndim else out._array[()]
+    dx = dy = None
+    if x._requires_grad and (reach is None or id(x) in reach):
+        dx = op.vjps[0](g, z, a, b)
+        if dx.shape != a.shape or dx.dtype is not a.dtype:
+            dx = _checked(_as_cotangent(dx), op, 0, x)._array
+    if y._requires_grad and (reach is None or id(y) in reach):
+        dy = op.vjps[1](g, z, a, b)
+        if dy.shape != b.shape or dy.dtype is not b.dtype:
+            dy = _checked(_as_cotangent(dy), op, 1, y)._array
+    return dx, dy
+
+
+def _input_gradients(out: Tensor, node: Node, g: Any, reach: set[int] | None) -> list[Tensor | None]:
+    """The contributions of one recorded op to its inputs; None to those without a gradient, or not in `reach`."""
+    op, inputs, attrs = node.op, node.inputs, node.attrs
     assert inputs is not None
-    visible: Any = out
-    for t in (out, *inputs):
-        if t._storage is not None:
-            _check_unmodified(out, node, inputs)
-            break
-    if type(out._array) is tuple:
-        visible = unpack(out)
-        g = tuple(from_array(np.zeros_like(o._array)) if p is None else p for p, o in zip(g, visible, strict=True))
-    gradients = op.joint_vjp(g, visible, *inputs, **node.attrs) if op.joint_vjp is not None else None
-    vjps = op.vjps
-    if (len(gradients) != len(inputs)) if isinstance(gradients, tuple) else (len(vjps or ()) < len(inputs)):
-        raise _missing_vjp(op, len(inputs))
-    found = []
-    for i, x in enumerate(inputs):
-        if not x._requires_grad or (reach is not None and id(x) not in reach):
-            continue
-        if gradients is not None:
-            contribution = gradients[i]
-        else:
-            vjp = vjps[i]  # type: ignore[index]
-            contribution = None if vjp is None else vjp(g, visible, *inputs, **node.attrs)
-        if contribution is not None:
-            found.append((x, _checked(contribution, op, i, x)))
+    g, visible = _as_vjps_see_it(out, g)
+    vjps: Any = op.vjps or ()
+    gradients = None
+    if op.joint_vjp is not None:
+        vjps = gradients = op.joint_vjp(g, visible, *inputs, **attrs)
+    if not isinstance(vjps, tuple) or len(vjps) < len(inputs) or (gradients is not None and len(vjps) > len(inputs)):
+        raise missing_vjp(op, len(inputs))
+    found: list[Tensor | None] = []
+    for x in inputs:
+        contribution = None
+        if x._requires_grad and (reach is None or id(x) in reach):
+            contribution = vjps[len(found)]
+            if gradients is None and contribution is not None:
+                contribution = contribution(g, visible, *inputs, **attrs)
+            if contribution is not None:
+                contribution = _checked(contribution, op, len(found), x)
+        found.append(contribution)
     return found
 
 
-def _missing_vjp(op: Op, inputs: int) -> MinigradError:
-    if op.joint_vjp is not None:
-        return VjpError(f"{op.name}: its joint vjp must return a tuple of {inputs} gradients, one for each input")
-    if op.vjps is None:
-        return NotDifferentiableError(
-            f"{op.name}: has no vjp, so no gradient can flow through it; define one with {op.name}.defvjp(...), or "
-            "detach() its input"
-        )
-    return VjpError(f"{op.name}: {len(op.vjps)} vjps for {inputs} inputs; defvjp takes one for each input")
+def _as_vjps_see_it(out: Tensor, g: Any) -> tuple[Any, Any]:
+    """The cotangent and the output of an op as tensors, or as tuples of them for an op with several outputs."""
+    if type(out._array) is not tuple:
+        return _as_cotangent(g), out
+    visible = unpack(out)
+    parts = [np.zeros_like(o._array) if part is None else part for part, o in zip(g, visible, strict=True)]
+    return tuple(map(_as_cotangent, parts)), visible
+
+
+def _as_cotangent(g: Any) -> Tensor:
+    return g if isinstance(g, Tensor) else from_array(np.asarray(g))
 
 
 def _checked(contribution: Any, op: Op, i: int, x: Tensor) -> Tensor:
@@ -109,41 +125,10 @@ def _checked(contribution: Any, op: Op, i: int, x: Tensor) -> Tensor:
                 f"{op.name}: the vjp of input {i} returned shape {have.shape}, but the input has shape {want.shape}; "
                 "a gradient has the shape of what it is the gradient of"
             )
-        from .ops.shape import sum_to
-
-        contribution = sum_to(contribution, shape=want.shape)
+        contribution = ops.shape.sum_to(contribution, shape=want.shape)
     if have.dtype is not want.dtype:
-        from .ops.convert import to_dtype
-
-        contribution = to_dtype(contribution, dtype=want.dtype)
+        contribution = ops.convert.to_dtype(contribution, dtype=want.dtype)
     return contribution
-
-
-def _check_unmodified(out: Tensor, node: Node, inputs: tuple[Tensor, ...]) -> None:
-    if node.op.saves_inputs:
-        for i, x in enumerate(inputs):
-            recorded = 0 if node.versions is None else node.versions[i]
-            if x._storage is not None and x._storage.current_version() != recorded:
-                raise MutationError(
-                    f"{node.op.name}: its input {i} ({_describe(x)}) was changed in place after the op had recorded "
-                    "it, so its gradient would be wrong; change a copy (x.clone()), or do it after backward()"
-                )
-    if (
-        node.op.saves_output
-        and out._storage is not None
-        and out._storage.current_version() != 0
-        and not node.op.is_view
-    ):
-        raise MutationError(
-            f"{node.op.name}: its output ({_describe(out)}) was changed in place, and its gradient is computed from "
-            "that output; change a copy (y.clone()), or do it after backward()"
-        )
-
-
-def _describe(tensor: Tensor) -> str:
-    if type(tensor._array) is tuple:
-        return f"{len(tensor._array)} arrays"
-    return f"shape {tensor.shape}, {tensor.dtype}"
 
 
 def _between(tape: list[Tensor], targets: set[int]) -> tuple[list[Tensor], set[int]]:
@@ -170,13 +155,14 @@ def _run_tape(
     if wrt is not None:
         tape, reach = _between(tape, targets)
 
-    cotangents: dict[int, Any] = {}
+    cotangents: dict[int, Any] = {}  # tensors if the pass is recorded itself, arrays (which cost less) otherwise
     ends: dict[int, Tensor] = {}
 
-    def accumulate(tensor: Tensor, g: Tensor) -> None:
+    def receive(tensor: Tensor, g: Any) -> None:
         key = id(tensor)
-        if key in cotangents:
-            cotangents[key] = cotangents[key] + g
+        previous = cotangents.get(key)
+        if previous is not None:
+            cotangents[key] = previous + g
         else:
             cotangents[key] = g
             if tensor._node is None or key in targets:
@@ -184,90 +170,52 @@ def _run_tape(
 
     for out, seed in zip(outputs, seeds, strict=True):
         if reach is None or id(out) in reach:
-            accumulate(out, seed)
+            receive(out, seed if create_graph else seed._array)
     with set_grad_enabled(create_graph):
         while tape:
             tensor = tape.pop()
-            key, node = id(tensor), tensor._node
-            if key not in cotangents:
+            key = id(tensor)
+            g = cotangents.pop(key, None)
+            if g is None:
                 continue
-            # A target in the middle of the graph keeps its cotangent; all others are dropped as they are used.
-            g = cotangents[key] if key in targets else cotangents.pop(key)
-            assert node is not None
-            if node.op is select:
-                (pack,) = node.inputs or ()
-                parts = cotangents.setdefault(id(pack), [None] * len(pack._array))
+            if key in targets:  # a target in the middle of the graph keeps its cotangent; others are dropped here
+                cotangents[key] = g
+            node: Any = tensor._node
+            op, inputs = node.op, node.inputs
+            if op.on_arrays and not create_graph and not node.attrs:
+                x, y = inputs
+                if x._storage is not None or y._storage is not None or tensor._storage is not None:
+                    check_unmodified(tensor, node, inputs)
+                dx, dy = _gradients_on_arrays(tensor, node, g, reach)
+                if dx is not None:
+                    receive(x, dx)
+                if dy is not None:
+                    receive(y, dy)
+            elif op is select:
+                parts = cotangents.setdefault(id(inputs[0]), [None] * len(inputs[0]._array))
                 index = node.attrs["index"]
                 parts[index] = g if parts[index] is None else parts[index] + g
             else:
-                for x, contribution in _input_gradients(tensor, node, g, reach):
-                    accumulate(x, contribution)
+                for t in (tensor, *inputs):
+                    if t._storage is not None:
+                        check_unmodified(tensor, node, inputs)
+                        break
+                for x, contribution in zip(inputs, _input_gradients(tensor, node, g, reach), strict=True):
+                    if contribution is not None:
+                        receive(x, contribution if create_graph else contribution._array)
             if not retain_graph:
                 node.inputs = None
+    # Two of them can receive one array (x + y passes g to both), or the caller's own: each gets memory of its own.
+    handed_out = {id(seed._array) for seed in seeds}
     for key, tensor in ends.items():
-        yield tensor, cotangents[key]
-
-
-def _seeds_for(who: str, outputs: Sequence[Tensor], given: Sequence[Tensor | None], create_graph: bool) -> list[Tensor]:
-    """The cotangents to start from: as given, or 1 for an output with a single element."""
-    seeds = []
-    for out, seed in zip(outputs, given, strict=True):
-        if not out._requires_grad:
-            raise NoGraphError(
-                f"{who}: the output ({_describe(out)}) was not recorded: nothing it depends on has requires_grad=True, "
-                "or it was computed under no_grad()"
-            )
-        if seed is None:
-            if out._array.size != 1:
-                raise ShapeError(
-                    f"{who}: a gradient starts from a scalar, but the output has shape {out.shape}; reduce it, for "
-                    "example with .sum(), or pass a vector to multiply with (gradient= or grad_outputs=)"
-                )
-            seeds.append(from_array(np.ones_like(out._array)))
-            continue
-        if seed.shape != out.shape:
-            raise ShapeError(f"{who}: the given gradient has shape {seed.shape}, but the output has shape {out.shape}")
-        if seed._array.dtype != out._array.dtype:
-            from .ops.convert import to_dtype
-
-            seed = to_dtype(seed, dtype=out._array.dtype)
-        seeds.append(seed if create_graph else seed.detach())
-    return seeds
-
-
-def _as_sequence(who: str, value: Any) -> tuple[Tensor, ...]:
-    try:
-        values = (value,) if isinstance(value, Tensor) else tuple(value)
-    except TypeError:
-        values = (value,)
-    for v in values:
-        if not isinstance(v, Tensor):
-            raise ArgumentTypeError(f"{who}: expected a Tensor or a sequence of Tensors, got {type(v).__name__}")
-    return values
-
-
-def _given(who: str, what: str, value: Any, count: int) -> tuple[Any, ...]:
-    """One gradient (or None) for each output, from what the caller gave: nothing, a tensor or a sequence."""
-    if value is None:
-        return (None,) * count
-    values = tuple(value) if isinstance(value, (list, tuple)) else (value,)
-    for v in values:
-        if v is not None and not isinstance(v, Tensor):
-            raise ArgumentTypeError(f"{who}: {what} must be Tensors or None, got {type(v).__name__}")
-    if len(values) != count:
-        raise ShapeError(f"{who}: {count} outputs but {len(values)} {what}; give one for each output")
-    return values
-
-
-def _check_inputs(who: str, wrt: Sequence[Tensor]) -> None:
-    if not wrt:
-        raise NoGraphError(f"{who}: inputs is empty; was the iterator from parameters() used up before?")
-    for i, x in enumerate(wrt):
-        if not x._requires_grad:
-            raise NoGraphError(
-                f"{who}: input {i} ({_describe(x)}) has requires_grad=False; set x.requires_grad_() before the forward "
-                "pass"
-            )
+        g = cotangents[key]
+        if not create_graph:
+            array = np.asarray(g)
+            if id(array) in handed_out or array is tensor._array or not array.flags.owndata:
+                array = array.copy()
+            handed_out.add(id(array))
+            g = from_array(array)
+        yield tensor, g
 
 
 def grad(
@@ -297,15 +245,15 @@ def grad(
         FreedGraphError: the records were freed by an earlier pass.
         MutationError: a value that is needed was changed in place.
     """
-    outs, wrt = _as_sequence("grad", outputs), _as_sequence("grad", inputs)
-    _check_inputs("grad", wrt)
-    seeds = _seeds_for("grad", outs, _given("grad", "grad_outputs", grad_outputs, len(outs)), create_graph)
+    outs, wrt = as_sequence("grad", outputs), as_sequence("grad", inputs)
+    check_inputs("grad", wrt)
+    seeds = seeds_for("grad", outs, given("grad", "grad_outputs", grad_outputs, len(outs)), create_graph)
     keep = create_graph if retain_graph is None else retain_graph
     found = {id(t): g for t, g in _run_tape(outs, seeds, wrt, create_graph, keep)}
     for i, x in enumerate(wrt):
         if id(x) not in found and not allow_unused:
             raise NoGraphError(
-                f"grad: the outputs do not depend on input {i} ({_describe(x)}); allow_unused=True gives None for it"
+                f"grad: the outputs do not depend on input {i} ({describe(x)}); allow_unused=True gives None for it"
             )
     return tuple(found.get(id(x)) for x in wrt)
 
@@ -318,25 +266,21 @@ def backward(
     inputs: Tensor | Sequence[Tensor] | None = None,
 ) -> None:
     """Add the gradients of `tensors` to the `.grad` of the leaves (or of `inputs`): the same walk as `grad`."""
-    outs = _as_sequence("backward", tensors)
-    seeds = _seeds_for("backward", outs, _given("backward", "gradients", grad_tensors, len(outs)), create_graph)
-    wrt = None if inputs is None else _as_sequence("backward", inputs)
+    outs = as_sequence("backward", tensors)
+    seeds = seeds_for("backward", outs, given("backward", "gradients", grad_tensors, len(outs)), create_graph)
+    wrt = None if inputs is None else as_sequence("backward", inputs)
     if wrt is not None:
-        _check_inputs("backward", wrt)
+        check_inputs("backward", wrt)
     keep = create_graph if retain_graph is None else retain_graph
-    # Two leaves can receive one array (x + y passes g to both), or the caller's own: each keeps its own memory.
-    handed_out = {id(s._array) for s in seeds}
     for leaf, g in list(_run_tape(outs, seeds, wrt, create_graph, keep)):
         previous = leaf._grad
         if create_graph:
             with enable_grad():
                 leaf._grad = g.clone() if previous is None else previous + g
-        elif previous is None or previous._requires_grad:
-            array = g._array if previous is None else previous._array + g._array
-            if id(array) in handed_out or not array.flags.owndata or not array.flags.writeable:
-                array = array.copy()
-            handed_out.add(id(array))
-            leaf._grad = from_array(array)
+        elif previous is None:
+            leaf._grad = g
+        elif previous._requires_grad:
+            leaf._grad = from_array(np.asarray(previous._array + g._array))
         else:
             previous.add_(g)
 

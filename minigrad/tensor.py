@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import inspect
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -10,6 +12,7 @@ import numpy as np
 
 from .dtypes import Array, DType, as_dtype, scalar_dtype
 from .errors import (
+    ArgumentError,
     ArgumentTypeError,
     DtypeError,
     InPlaceError,
@@ -338,116 +341,59 @@ class Tensor:
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         # `array + tensor` arrives here as np.add(array, tensor): answer it with our operator.
-        operator = _OPERATORS.get(ufunc.__name__) if method == "__call__" and not kwargs and len(inputs) == 2 else None
-        if operator is None or isinstance(inputs[0], Tensor):
+        ours = _OPERATORS.get(ufunc.__name__) if method == "__call__" and not kwargs and len(inputs) == 2 else None
+        if ours is None or isinstance(inputs[0], Tensor):
             raise NumpyFunctionError(_numpy_message(ufunc.__name__, self))
-        return getattr(as_tensor(inputs[0]), operator)(inputs[1])
+        left = inputs[0]
+        return ours(left.item() if isinstance(left, np.generic) else as_tensor(left), inputs[1])
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         raise NumpyFunctionError(_numpy_message(function.__name__, self))
 
     # --- operators ------------------------------------------------------------------------------------------
 
-    def __add__(self, other: Any) -> Any:
-        return ops.add(self, other)
+    if TYPE_CHECKING:  # attached by ops/operators.py
 
-    def __radd__(self, other: Any) -> Any:
-        return ops.add(other, self)
+        def __add__(self, other: Any) -> Any: ...
+        def __radd__(self, other: Any) -> Any: ...
+        def __sub__(self, other: Any) -> Any: ...
+        def __rsub__(self, other: Any) -> Any: ...
+        def __mul__(self, other: Any) -> Any: ...
+        def __rmul__(self, other: Any) -> Any: ...
+        def __truediv__(self, other: Any) -> Any: ...
+        def __rtruediv__(self, other: Any) -> Any: ...
 
-    def __sub__(self, other: Any) -> Any:
-        return ops.sub(self, other)
-
-    def __rsub__(self, other: Any) -> Any:
-        return ops.sub(other, self)
-
-    def __mul__(self, other: Any) -> Any:
-        return ops.mul(self, other)
-
-    def __rmul__(self, other: Any) -> Any:
-        return ops.mul(other, self)
-
-    def __truediv__(self, other: Any) -> Any:
-        return ops.div(self, other)
-
-    def __rtruediv__(self, other: Any) -> Any:
-        return ops.div(other, self)
-
-    def __floordiv__(self, other: Any) -> Any:
-        return ops.floor_divide(self, other)
-
-    def __rfloordiv__(self, other: Any) -> Any:
-        return ops.floor_divide(other, self)
-
-    def __mod__(self, other: Any) -> Any:
-        return ops.remainder(self, other)
-
-    def __rmod__(self, other: Any) -> Any:
-        return ops.remainder(other, self)
-
-    def __pow__(self, other: Any) -> Any:
-        return ops.pow(self, other)
-
-    def __rpow__(self, other: Any) -> Any:
-        return ops.pow(other, self)
-
-    def __matmul__(self, other: Any) -> Any:
-        return ops.matmul(self, other)
-
-    def __rmatmul__(self, other: Any) -> Any:
-        return ops.matmul(other, self)
-
-    def __neg__(self) -> Any:
-        return ops.neg(self)
+        __floordiv__: Any
+        __rfloordiv__: Any
+        __mod__: Any
+        __rmod__: Any
+        __pow__: Any
+        __rpow__: Any
+        __matmul__: Any
+        __rmatmul__: Any
+        __neg__: Any
+        __abs__: Any
+        __invert__: Any
+        __and__: Any
+        __rand__: Any
+        __or__: Any
+        __ror__: Any
+        __xor__: Any
+        __rxor__: Any
+        __lshift__: Any
+        __rlshift__: Any
+        __rshift__: Any
+        __rrshift__: Any
+        __lt__: Any
+        __le__: Any
+        __gt__: Any
+        __ge__: Any
+        __getitem__: Any
 
     def __pos__(self) -> Tensor:
         return self
 
-    def __abs__(self) -> Any:
-        return ops.abs(self)
-
-    def __invert__(self) -> Any:
-        return ops.logical_not(self) if self.dtype == np.bool_ else ops.bitwise_not(self)
-
-    def __and__(self, other: Any) -> Any:
-        return ops.bitwise_and(self, other)
-
-    def __rand__(self, other: Any) -> Any:
-        return ops.bitwise_and(other, self)
-
-    def __or__(self, other: Any) -> Any:
-        return ops.bitwise_or(self, other)
-
-    def __ror__(self, other: Any) -> Any:
-        return ops.bitwise_or(other, self)
-
-    def __xor__(self, other: Any) -> Any:
-        return ops.bitwise_xor(self, other)
-
-    def __rxor__(self, other: Any) -> Any:
-        return ops.bitwise_xor(other, self)
-
-    def __eq__(self, other: object) -> Any:
-        return ops.eq(self, other) if _is_operand(other) else NotImplemented
-
-    def __ne__(self, other: object) -> Any:
-        return ops.ne(self, other) if _is_operand(other) else NotImplemented
-
-    def __lt__(self, other: Any) -> Any:
-        return ops.lt(self, other)
-
-    def __le__(self, other: Any) -> Any:
-        return ops.le(self, other)
-
-    def __gt__(self, other: Any) -> Any:
-        return ops.gt(self, other)
-
-    def __ge__(self, other: Any) -> Any:
-        return ops.ge(self, other)
-
     __hash__ = object.__hash__
-
-    def __getitem__(self, index: Any) -> Any:
-        return ops.getitem(self, index)
 
     def __iter__(self) -> Iterator[Any]:
         if not self._array.ndim:
@@ -516,10 +462,11 @@ class Tensor:
 
 
 _OPERATORS = {
-    "add": "__add__", "subtract": "__sub__", "multiply": "__mul__", "divide": "__truediv__",
-    "floor_divide": "__floordiv__", "remainder": "__mod__", "power": "__pow__", "matmul": "__matmul__",
-    "equal": "__eq__", "not_equal": "__ne__", "less": "__lt__", "less_equal": "__le__", "greater": "__gt__",
-    "greater_equal": "__ge__", "bitwise_and": "__and__", "bitwise_or": "__or__", "bitwise_xor": "__xor__",
+    "add": operator.add, "subtract": operator.sub, "multiply": operator.mul, "divide": operator.truediv,
+    "floor_divide": operator.floordiv, "remainder": operator.mod, "power": operator.pow, "matmul": operator.matmul,
+    "equal": operator.eq, "not_equal": operator.ne, "less": operator.lt, "less_equal": operator.le,
+    "greater": operator.gt, "greater_equal": operator.ge, "bitwise_and": operator.and_, "bitwise_or": operator.or_,
+    "bitwise_xor": operator.xor, "left_shift": operator.lshift, "right_shift": operator.rshift,
 }  # fmt: skip
 
 
@@ -538,10 +485,18 @@ def _is_operand(value: object) -> bool:
 def method(function: Function) -> Function:
     """Attach a function or an op to Tensor as the method of its name; returns what the module then offers as function.
 
-    `x.f(...)` is `f(x, ...)`; called as a function, it refuses an input that is not a tensor by name.
+    `x.f(...)` is `f(x, ...)`. Called as a function, it refuses an input that is not a tensor; arguments that do not
+    exist are refused by name.
     """
     name = function.__name__
     is_op = not isinstance(function, type(method))
+
+    @functools.wraps(function, updated=())
+    def bound(self: Tensor, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(self, *args, **kwargs)
+        except TypeError as error:
+            raise refused(name, function, error) from None
 
     @functools.wraps(function, updated=())
     def checked(*args: Any, **kwargs: Any) -> Any:
@@ -550,11 +505,23 @@ def method(function: Function) -> Function:
             raise ArgumentTypeError(
                 f"{name}: expected a Tensor as input, got {type(input).__name__}; write minigrad.tensor(x)"
             )
-        return function(*args, **kwargs)
+        try:
+            return function(*args, **kwargs)
+        except TypeError as error:
+            raise refused(name, function, error) from None
 
-    # A function binds to `self` when it is an attribute; an op is an instance and needs a function around it.
-    setattr(Tensor, name, checked if is_op else function)
+    setattr(Tensor, name, bound)
     return function if is_op else checked  # type: ignore[return-value]
+
+
+def refused(name: str, function: Callable[..., Any], error: TypeError) -> TypeError:
+    """Python's complaint about the arguments of a call, as one of ours; any other error as it is."""
+    said = str(error)
+    complaint = "unexpected keyword argument" in said or "positional argument" in said or "multiple values" in said
+    if isinstance(error, ArgumentTypeError) or not complaint or f"{function.__name__}()" not in said:
+        return error
+    parameters = ", ".join(inspect.signature(function).parameters)
+    return ArgumentTypeError(f"{name}: {said.split('() ', 1)[1]}; the parameters are ({parameters})")
 
 
 def from_array(array: Array) -> Tensor:
@@ -577,7 +544,7 @@ def _copied_array(data: Any, dtype: Any = None) -> Array:
     """`data` as a new array of `dtype`, or of the dtype that PyTorch would choose.
 
     Raises:
-        DtypeError, ShapeError: for data that is not numeric, or is ragged.
+        DtypeError, ShapeError, ArgumentError: for data that is not numeric, is ragged, or does not fit the dtype.
     """
     if isinstance(data, Tensor):
         return data._array.astype(data._array.dtype if dtype is None else as_dtype(dtype), copy=True)
@@ -600,8 +567,14 @@ def _copied_array(data: Any, dtype: Any = None) -> Array:
         resolved = array.dtype if _holds_arrays(data) or array.dtype.kind not in "f" else scalar_dtype(0.0)
     if array.dtype.kind not in "biuf":
         raise DtypeError(f"tensor: expected numbers, got {type(data).__name__} of {array.dtype}: {str(data)[:60]!r}")
-    as_dtype(resolved)
-    return np.array(array, dtype=resolved, order="C", copy=True)
+    if as_dtype(resolved).kind in "iu" and array.size and not isinstance(data, (np.ndarray, np.generic)):
+        limit = np.iinfo(resolved)  # a negative number wraps around in uint8, as in PyTorch
+        if not (array.min() >= -limit.max - (limit.min < 0) and array.max() <= limit.max):
+            raise ArgumentError(
+                f"tensor: values from {array.min()} to {array.max()} are out of the range of {resolved}, {limit.min} "
+                f"to {limit.max}"
+            )
+    return np.array(array, order="C", copy=True).astype(resolved, copy=False)
 
 
 def _holds_arrays(data: Any) -> bool:

@@ -100,8 +100,8 @@ def parser() -> argparse.ArgumentParser:
     command = add("doctor", help="is everything here that minigrad needs, and what to do if not")
     command.set_defaults(command=commands.doctor)
 
-    command = add("bench", help="time a kernel against its alternatives")
-    command.add_argument("kernel", choices=["batchnorm"])
+    command = add("bench", help="time a kernel, or the engine, against its alternatives")
+    command.add_argument("what", choices=["batchnorm", "engine"])
     command.add_argument("--rounds", type=_positive, default=7, metavar="N", help="turns of each candidate (7)")
     command.set_defaults(command=commands.bench)
 

@@ -186,9 +186,11 @@ def doctor(args: argparse.Namespace) -> int:
 
 def bench(args: argparse.Namespace) -> int:
     from kernels import bench_batchnorm
+    from lessons.workbench import bench_engine
 
-    print(f"Batch norm, every candidate {counted(args.rounds, 'round')} in turn; leave the machine alone meanwhile.")
-    print(bench_batchnorm.format_table(bench_batchnorm.table_rows(rounds=args.rounds)))
+    title, module = {"batchnorm": ("Batch norm", bench_batchnorm), "engine": ("The engine", bench_engine)}[args.what]
+    print(f"{title}, every candidate {counted(args.rounds, 'round')} in turn; leave the machine alone meanwhile.")
+    print(module.format_table(module.table_rows(rounds=args.rounds)))
     return OK
 
 

@@ -19,6 +19,7 @@ from . import (
     pooling,
     recurrent,
     transformer,
+    utils,
     vision,
 )
 from .activation import *
@@ -39,7 +40,7 @@ from .recurrent import *
 from .transformer import *
 from .vision import *
 
-__all__ = ["functional", "init"]
+__all__ = ["functional", "init", "utils"]
 __all__ += activation.__all__
 __all__ += attention.__all__
 __all__ += container.__all__

@@ -6,35 +6,91 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import Array, scalar_dtype
-from ..errors import ArgumentError, DtypeError, ShapeError
+from ..creation import zeros_like
+from ..dtypes import Array, DType, float64, scalar_dtype
+from ..errors import ArgumentError, ArgumentTypeError, DtypeError, ShapeError
 from ..primitive import op
-from ..tensor import Tensor, method
+from ..tensor import Tensor, as_tensor, from_array, method
 
 __all__ = [
-    "add", "clamp", "div", "floor_divide", "masked_fill", "maximum", "minimum", "mul", "neg", "pow", "remainder", "sub",
-    "where",
+    "add", "addcdiv", "addcmul", "div", "divide", "float_power", "floor_divide", "fmod", "gcd", "lcm", "lerp",
+    "masked_fill", "maximum", "minimum", "mul", "multiply", "neg", "negative", "pow", "remainder", "rsub", "sub",
+    "subtract", "true_divide", "where",
 ]  # fmt: skip
 
 
+def also_named(name: str, function: Any) -> Any:
+    """The same function under the second name that PyTorch gives it, also as a method."""
+    setattr(Tensor, name, getattr(Tensor, function.__name__))
+    return function
+
+
+def as_element(name: str, argument: str, value: Any, dtype: DType) -> Any:
+    """A Python number as an element of a tensor of `dtype`; integers drop the fraction, as in PyTorch.
+
+    Raises:
+        ArgumentTypeError: if it is not a number.
+        ArgumentError: if `dtype` cannot hold it.
+    """
+    try:
+        scalar_dtype(value)
+    except ArgumentTypeError:
+        raise ArgumentTypeError(f"{name}: {argument} must be a number, got {type(value).__name__}: {value!r}") from None
+    try:
+        element = dtype.type(value)
+    except (OverflowError, ValueError):
+        raise ArgumentError(f"{name}: {argument}={value} is out of the range of {dtype}") from None
+    if np.isinf(element) and value not in (np.inf, -np.inf):
+        raise ArgumentError(f"{name}: {argument}={value} is out of the range of {dtype}")
+    return element
+
+
+def _scaled(name: str, x: Array, alpha: Any) -> Array:
+    if isinstance(alpha, float) and x.dtype.kind in "biu":
+        raise DtypeError(f"{name}: alpha={alpha} needs floating tensors, got {x.dtype}; write x.float()")
+    return np.multiply(x, as_element(name, "alpha", alpha, x.dtype))
+
+
 @method
 @op(broadcasts=True, saves="")
-def add(input: Array, other: Array) -> Array:
-    return input + other
+def add(input: Array, other: Array, *, alpha: Any = 1) -> Array:
+    return input + (other if alpha == 1 else _scaled("add", other, alpha))
 
 
-add.defvjp(lambda g, out, x, y: g, lambda g, out, x, y: g)
+add.defvjp(
+    lambda g, out, x, y, alpha=1: g,
+    lambda g, out, x, y, alpha=1: g if alpha == 1 else g * alpha,
+    on_arrays=True,
+)
 
 
 @method
 @op(broadcasts=True, saves="")
-def sub(input: Array, other: Array) -> Array:
-    if input.dtype == np.bool_:
-        raise DtypeError("sub: booleans are not subtracted; write a ^ b, or convert with x.long()")
-    return input - other
+def sub(input: Array, other: Array, *, alpha: Any = 1) -> Array:
+    _need_sign("sub", input)
+    return input - (other if alpha == 1 else _scaled("sub", other, alpha))
 
 
-sub.defvjp(lambda g, out, x, y: g, lambda g, out, x, y: -g)
+sub.defvjp(
+    lambda g, out, x, y, alpha=1: g,
+    lambda g, out, x, y, alpha=1: -g if alpha == 1 else g * -alpha,
+    on_arrays=True,
+)
+subtract = also_named("subtract", sub)
+
+
+@op(broadcasts=True, saves="")
+def rsub(input: Array, other: Array, *, alpha: Any = 1) -> Array:
+    _need_sign("rsub", input)
+    return other - (input if alpha == 1 else _scaled("rsub", input, alpha))
+
+
+rsub.defvjp(lambda g, out, x, y, alpha=1: g * -alpha, lambda g, out, x, y, alpha=1: g)
+
+
+def _need_sign(name: str, x: Array) -> None:
+    if x.dtype == np.bool_:
+        raise DtypeError(f"{name}: booleans are not subtracted; write a ^ b, or convert with x.long()")
 
 
 @method
@@ -43,19 +99,48 @@ def mul(input: Array, other: Array) -> Array:
     return input * other
 
 
-mul.defvjp(lambda g, out, x, y: mul(g, y), lambda g, out, x, y: mul(g, x))
+mul.defvjp(lambda g, out, x, y: g * y, lambda g, out, x, y: g * x, on_arrays=True)
+multiply = also_named("multiply", mul)
 
 
 @method
 @op(broadcasts=True)
-def div(input: Array, other: Array) -> Array:
+def div(input: Array, other: Array, *, rounding_mode: str | None = None) -> Array:
+    if rounding_mode is not None:
+        return _rounded_quotient(input, other, rounding_mode)
     if input.dtype.kind in "biu":
         dtype = scalar_dtype(0.0)  # integers divide to the default floating dtype
         return np.true_divide(input.astype(dtype), other.astype(dtype))
     return np.true_divide(input, other)
 
 
-div.defvjp(lambda g, out, x, y: g / y, lambda g, out, x, y: -g * out / y)
+def _rounded_quotient(x: Array, y: Array, rounding_mode: str) -> Array:
+    if rounding_mode not in ("trunc", "floor"):
+        raise ArgumentError(f"div: rounding_mode must be None, 'trunc' or 'floor', got {rounding_mode!r}")
+    _need_divisor("div", x, y)
+    if rounding_mode == "floor":
+        return np.floor_divide(x, y)
+    if x.dtype.kind in "iu":
+        return np.floor_divide(x - np.fmod(x, y), y)  # nothing remains to be rounded
+    return np.trunc(np.true_divide(x, y))
+
+
+def step(g: Any, *values: Any, **attrs: Any) -> Any:
+    """The vjp of a function that is constant between its jumps."""
+    return zeros_like(g)
+
+
+def _div_input(g: Any, out: Any, x: Any, y: Any, rounding_mode: str | None = None) -> Any:
+    return g / y if rounding_mode is None else step(g)
+
+
+def _div_other(g: Any, out: Any, x: Any, y: Any, rounding_mode: str | None = None) -> Any:
+    return -g * out / y if rounding_mode is None else step(g)
+
+
+div.defvjp(_div_input, _div_other, on_arrays=True)
+divide = also_named("divide", div)
+true_divide = also_named("true_divide", div)
 
 
 @method
@@ -72,6 +157,13 @@ def remainder(input: Array, other: Array) -> Array:
     return np.remainder(input, other)
 
 
+@method
+@op(broadcasts=True, saves="inputs")
+def fmod(input: Array, other: Array) -> Array:
+    _need_divisor("fmod", input, other)
+    return np.fmod(input, other)
+
+
 def _need_divisor(name: str, input: Array, other: Array) -> None:
     if input.dtype == np.bool_:
         raise DtypeError(f"{name}: booleans are not divided; convert with x.long()")
@@ -79,11 +171,44 @@ def _need_divisor(name: str, input: Array, other: Array) -> None:
         raise ArgumentError(f"{name}: integer division by zero; floats give inf and nan")
 
 
-# x - y * floor(x / y), where the floor does not move with x and y. Floor division itself has no vjp, as in PyTorch.
+# x - y * round(x / y), where the rounded quotient does not move with x and y: it is rounded down in `remainder` and
+# towards zero in `fmod`. Floor division itself has no vjp, as in PyTorch.
 remainder.defvjp(
     lambda g, out, x, y: g,
     lambda g, out, x, y: -g * floor_divide(x.detach(), y.detach()),
 )
+fmod.defvjp(
+    lambda g, out, x, y: g,
+    lambda g, out, x, y: -g * div(x.detach(), y.detach(), rounding_mode="trunc"),
+)
+
+
+@method
+@op(broadcasts=True)
+def gcd(input: Array, other: Array) -> Array:
+    need_integers("gcd", input, other)
+    return np.gcd(input, other)
+
+
+@method
+@op(broadcasts=True)
+def lcm(input: Array, other: Array) -> Array:
+    need_integers("lcm", input, other)
+    return np.lcm(input, other)
+
+
+def need_integers(name: str, *arrays: Array) -> None:
+    """Raise DtypeError unless all are integers; booleans are not."""
+    for a in arrays:
+        if a.dtype.kind not in "iu":
+            raise DtypeError(f"{name}: works on integers, got {a.dtype}; convert with x.long()")
+
+
+def need_floats(name: str, *arrays: Array) -> None:
+    """Raise DtypeError unless all are floating."""
+    for a in arrays:
+        if a.dtype.kind not in "fc":
+            raise DtypeError(f"{name}: works on floating dtypes, got {a.dtype}; convert with x.float()")
 
 
 @method
@@ -95,11 +220,14 @@ def neg(input: Array) -> Array:
 
 
 neg.defvjp(lambda g, out, x: neg(g))
+negative = also_named("negative", neg)
 
 
 @method
 @op(broadcasts=True)
 def pow(input: Array, exponent: Array) -> Array:
+    if input.dtype == np.bool_:
+        raise DtypeError("pow: booleans have no powers; convert with x.long()")
     if exponent.ndim == 0 and exponent.dtype.kind in "fc":
         return np.asarray(input ** exponent[()].item())  # NumPy has fast paths for 2 and 0.5, for Python numbers only
     if input.dtype.kind in "biu" and bool((exponent < 0).any()):
@@ -119,6 +247,22 @@ def _pow_exponent(g: Any, out: Any, x: Any, y: Any) -> Any:
 
 
 pow.defvjp(_pow_base, _pow_exponent)
+
+
+@method
+def float_power(input: Tensor, exponent: Any) -> Any:
+    """`input` to the power `exponent`, computed and returned in float64.
+
+    Raises:
+        ArgumentTypeError: if the exponent is neither a tensor nor a number.
+    """
+    try:
+        power = as_tensor(exponent, dtype=float64)
+    except (DtypeError, ShapeError):
+        raise ArgumentTypeError(
+            f"float_power: exponent must be a Tensor or a number, got {type(exponent).__name__}: {exponent!r}"
+        ) from None
+    return pow(as_tensor(input, dtype=float64), power)
 
 
 @method
@@ -156,12 +300,20 @@ _where.defvjp(
 )
 
 
-def where(condition: Any, input: Any, other: Any) -> Any:
+def where(condition: Any, input: Any = None, other: Any = None) -> Any:
     """Elements of `input` where `condition` is true and of `other` elsewhere; all three broadcast.
+
+    `where(condition)` alone returns where it is true: one tensor of indices for each dimension.
 
     Raises:
         DtypeError: if the condition is not boolean.
+        ArgumentTypeError: if one of the two values is missing.
     """
+    if input is None and other is None:
+        array = condition._array if isinstance(condition, Tensor) else np.asarray(condition)
+        return tuple(from_array(indices.copy()) for indices in np.nonzero(np.atleast_1d(array)))
+    if input is None or other is None:
+        raise ArgumentTypeError("where: give both values or none of them; write where(condition, input, other)")
     return _chosen("where: the condition", condition, input, other)
 
 
@@ -181,46 +333,64 @@ def _chosen(what: str, condition: Any, input: Any, other: Any) -> Any:
 
 @method
 def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Any:
-    """`value` where the boolean `mask` is true, `input` elsewhere.
+    """`value`, a number or a 0-dim tensor, where the boolean `mask` is true, `input` elsewhere.
 
     Raises:
         DtypeError: if the mask is not boolean.
+        ShapeError: if the value has dimensions; write minigrad.where(mask, value, input).
+        ArgumentError: if the dtype of `input` cannot hold the value.
     """
-    return _chosen("masked_fill: the mask", mask, value, input)
-
-
-@op(saves="inputs")
-def _clamp(x: Array, *, min: Any, max: Any) -> Array:
-    return np.clip(x, min, max)
-
-
-def _clamp_vjp(g: Any, out: Any, x: Any, min: Any, max: Any) -> Any:
-    inside = np.ones(x.shape, bool)
-    if min is not None:
-        inside &= x._array >= min
-    if max is not None:
-        inside &= x._array <= max
-    return _where(g, 0.0, condition=inside)
-
-
-_clamp.defvjp(_clamp_vjp)
+    if isinstance(value, Tensor):
+        if value.ndim:
+            raise ShapeError(
+                f"masked_fill: value must be a number or a 0-dim tensor, got shape {value.shape}; write "
+                "minigrad.where(mask, value, x)"
+            )
+        fill = value.to(input.dtype)
+    else:
+        fill = from_array(np.array(as_element("masked_fill", "value", value, input.dtype)))
+    return _chosen("masked_fill: the mask", mask, fill, input)
 
 
 @method
-def clamp(input: Tensor, min: Any = None, max: Any = None) -> Any:
-    """Limit every element to [min, max], both numbers; the gradient is 1 inside and at the limits, 0 outside.
+@op(broadcasts=True, saves="inputs")
+def addcmul(input: Array, tensor1: Array, tensor2: Array, *, value: Any = 1) -> Array:
+    if input.dtype == np.bool_:
+        raise DtypeError("addcmul: booleans are not multiplied; convert with x.long()")
+    return input + as_element("addcmul", "value", value, input.dtype) * tensor1 * tensor2
 
-    Raises:
-        ArgumentError: if neither limit is given.
-        NotImplementedError: for tensors as limits.
-    """
-    if min is None and max is None:
-        raise ArgumentError("clamp: give min, max or both, got neither")
-    if isinstance(min, Tensor) or isinstance(max, Tensor):
-        raise NotImplementedError(
-            "clamp: min and max must be numbers; write minigrad.maximum(x, limit) for a tensor limit"
-        )
-    limits = [m for m in (min, max) if m is not None]
-    if input.dtype.kind not in "fc" and any(isinstance(m, float) for m in limits):
-        input = input.to(scalar_dtype(0.0))
-    return _clamp(input, min=min, max=max)
+
+addcmul.defvjp(
+    lambda g, out, x, y, z, value=1: g,
+    lambda g, out, x, y, z, value=1: g * (z * value),
+    lambda g, out, x, y, z, value=1: g * (y * value),
+)
+
+
+@method
+@op(broadcasts=True, saves="inputs")
+def addcdiv(input: Array, tensor1: Array, tensor2: Array, *, value: Any = 1) -> Array:
+    need_floats("addcdiv", input)
+    return input + as_element("addcdiv", "value", value, input.dtype) * tensor1 / tensor2
+
+
+addcdiv.defvjp(
+    lambda g, out, x, y, z, value=1: g,
+    lambda g, out, x, y, z, value=1: g * (value / z),
+    lambda g, out, x, y, z, value=1: -g * (y * value / (z * z)),
+)
+
+
+@method
+@op(broadcasts=True, saves="inputs")
+def lerp(input: Array, end: Array, weight: Array) -> Array:
+    need_floats("lerp", input)
+    way = end - input
+    return np.where(weight < 0.5, input + weight * way, end - way * (1 - weight))  # from the nearer end: both are exact
+
+
+lerp.defvjp(
+    lambda g, out, x, y, weight: g * (1 - weight),
+    lambda g, out, x, y, weight: g * weight,
+    lambda g, out, x, y, weight: g * (y - x),
+)

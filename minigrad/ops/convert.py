@@ -6,11 +6,11 @@ from typing import Any
 
 from .. import dtypes
 from ..dtypes import Array
-from ..errors import DtypeError
+from ..errors import ArgumentTypeError, DtypeError
 from ..primitive import op
 from ..tensor import Tensor, method
 
-__all__ = ["clone", "to"]
+__all__ = ["clone", "is_floating_point", "to"]
 
 
 @op(saves="")
@@ -42,21 +42,54 @@ def contiguous(input: Tensor) -> Any:
 
 
 @method
-def to(input: Tensor, dtype: Any) -> Any:
-    """The tensor in another dtype; itself if it has that dtype already. Gradients are converted back; none reach
-    it through integers or booleans.
+def to(input: Tensor, dtype: Any = None, *, copy: Any = False) -> Any:
+    """The tensor in another dtype, or that of another tensor; itself if it has that dtype already, unless `copy`.
+
+    Gradients are converted back; none reach it through integers or booleans.
 
     Raises:
         DtypeError: for a dtype that is not supported, or a device: minigrad computes where NumPy does.
     """
     if isinstance(dtype, str) and dtype.split(":")[0] in ("cpu", "cuda", "mps"):
-        if dtype == "cpu":
-            return input
-        raise DtypeError(f"to: device {dtype!r} is not available; minigrad tensors live on the CPU")
-    resolved = dtypes.as_dtype(dtype)
+        if dtype != "cpu":
+            raise DtypeError(f"to: device {dtype!r} is not available; minigrad tensors live on the CPU")
+        dtype = None
+    if isinstance(dtype, Tensor):
+        dtype = dtype.dtype
+    resolved = input.dtype if dtype is None else dtypes.as_dtype(dtype)
     if input.dtype == resolved:
-        return input
+        return clone(input) if copy else input
     return to_dtype(input if resolved.kind == "f" else input.detach(), dtype=resolved)
+
+
+@method
+def type_as(input: Tensor, other: Tensor) -> Any:
+    """The tensor in the dtype of `other`.
+
+    Raises:
+        ArgumentTypeError: if `other` is not a tensor.
+    """
+    if not isinstance(other, Tensor):
+        raise ArgumentTypeError(f"type_as: other must be a Tensor, got {type(other).__name__}; write x.to(dtype)")
+    return to(input, other.dtype)
+
+
+@method
+def is_floating_point(input: Tensor) -> Any:
+    """Whether the dtype is float16, float32 or float64."""
+    return input.dtype.kind == "f"
+
+
+@method
+def cpu(input: Tensor) -> Any:
+    """The tensor itself: it lives on the CPU."""
+    return input
+
+
+@method
+def half(input: Tensor) -> Any:
+    """The tensor as float16."""
+    return to(input, dtypes.float16)
 
 
 @method
@@ -75,6 +108,24 @@ def double(input: Tensor) -> Any:
 def long(input: Tensor) -> Any:
     """The tensor as int64."""
     return to(input, dtypes.int64)
+
+
+@method
+def short(input: Tensor) -> Any:
+    """The tensor as int16."""
+    return to(input, dtypes.int16)
+
+
+@method
+def char(input: Tensor) -> Any:
+    """The tensor as int8."""
+    return to(input, dtypes.int8)
+
+
+@method
+def byte(input: Tensor) -> Any:
+    """The tensor as uint8."""
+    return to(input, dtypes.uint8)
 
 
 @method

@@ -14,6 +14,9 @@ from ..tensor import Tensor
 
 __all__ = ["Optimizer"]
 
+# What learning rate schedules write down in the groups, next to the options.
+SCHEDULE_ENTRIES = frozenset({"initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum"})
+
 
 class Optimizer:
     """Base class (`torch.optim.Optimizer`): subclasses update one parameter at a time, in place.
@@ -36,6 +39,8 @@ class Optimizer:
         self.defaults = defaults
         self.state: dict[Tensor, dict[str, Any]] = {}  # by identity, as tensors are hashed
         self.param_groups: list[dict[str, Any]] = []
+        self._scratch: dict[Any, Array] = {}
+        self._stepped = False  # for schedules, which are to be advanced after the optimiser
         groups = list(params)
         if not groups:
             raise ArgumentError(
@@ -50,7 +55,7 @@ class Optimizer:
             raise ArgumentError(f"{type(self).__name__}: a parameter group needs 'params', got {sorted(param_group)}")
         group = dict(param_group)
         group["params"] = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
-        unknown = set(group) - {"params"} - set(self.defaults)
+        unknown = set(group) - {"params"} - set(self.defaults) - SCHEDULE_ENTRIES
         if unknown:
             raise ArgumentError(
                 f"{type(self).__name__}: unknown options {sorted(unknown)}; the options are {sorted(self.defaults)}"
@@ -75,6 +80,7 @@ class Optimizer:
     @no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient; a `closure` recomputes the loss first and is returned."""
+        self._stepped = True
         loss = None
         if closure is not None:
             with enable_grad():
@@ -92,6 +98,22 @@ class Optimizer:
     def update(self, param: Array, grad: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
         """Change `param` in place, given its gradient, what is remembered of it, and the options of its group."""
         raise NotImplementedError(f"{type(self).__name__} does not define update()")
+
+    def direction(self, param: Array, grad: Array, group: dict[str, Any]) -> Array:
+        """The gradient, negated to `maximize`, with weight decay added to it; decoupled, that shrinks `param` here."""
+        g = -grad if group["maximize"] else grad
+        if group.get("decoupled_weight_decay"):
+            param *= 1 - group["lr"] * group["weight_decay"]
+        elif group.get("weight_decay"):
+            g = g + group["weight_decay"] * param
+        return g
+
+    def scratch(self, like: Array) -> Array:
+        """Memory of the shape of `like` to compute in; the next call may hand out the same again."""
+        key = (like.shape, like.dtype)
+        if key not in self._scratch:
+            self._scratch[key] = np.empty_like(like)
+        return self._scratch[key]
 
     def state_dict(self) -> dict[str, Any]:
         """The options and what is remembered of each parameter, by its position."""
@@ -116,7 +138,7 @@ class Optimizer:
                 f"load_state_dict: groups of {sizes} parameters do not match an optimizer with groups of {own_sizes}"
             )
         for saved in groups:
-            if set(saved) != {"params", *self.defaults}:
+            if set(saved) - SCHEDULE_ENTRIES != {"params", *self.defaults}:
                 raise ArgumentError(
                     f"load_state_dict: options {sorted(set(saved) - {'params'})} are not those of "
                     f"{type(self).__name__}, {sorted(self.defaults)}"
@@ -141,3 +163,23 @@ def check_at_least_zero(optimizer: str, **options: float) -> None:
     for name, value in options.items():
         if not (isinstance(value, (int, float, np.number)) and value >= 0):
             raise ArgumentError(f"{optimizer}: {name} must be a number >= 0, got {value!r}")
+
+
+def check_betas(optimizer: str, betas: tuple[float, float]) -> None:
+    """Raise ArgumentError unless both averages forget: 0 <= beta < 1."""
+    if len(betas) != 2 or not all(0 <= b < 1 for b in betas):
+        raise ArgumentError(f"{optimizer}: betas must lie in [0, 1), got {betas}")
+
+
+def refuse(optimizer: str, **options: Any) -> None:
+    """Raise NotImplementedError for an option of PyTorch's that asks for another implementation."""
+    for name, value in options.items():
+        if value:
+            raise NotImplementedError(f"{optimizer}: {name}={value!r} is not supported; leave it out")
+
+
+def move_towards(average: Array, value: Array, weight: float, work: Array) -> None:
+    """average <- average + weight * (value - average), in place."""
+    np.subtract(value, average, out=work)
+    work *= weight
+    average += work

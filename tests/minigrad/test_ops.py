@@ -54,7 +54,9 @@ TABLE_OF = {case.name: table for table in TABLES for case in table.cases}
 
 @functools.cache
 def records(table: str) -> Records:
-    return load(FOLDER / f"{table}.npz")
+    path = FOLDER / f"{table}.npz"
+    # What was never recorded is reported by test_records_are_of_these_cases, and not by breaking all other tests.
+    return load(path) if path.exists() else Records("", {}, np.empty(0))
 
 
 def recorded(case: Case, run: int = 0) -> tuple[Parts, dict[str, str]]:
@@ -184,8 +186,8 @@ def test_method_is_the_function(case: Case) -> None:
 
 def test_all_methods_were_compared() -> None:
     methods = {name for name in minigrad.ops.__all__ if hasattr(minigrad.Tensor, name)}
-    # Its cases have a call of their own, x[...].
-    assert methods - {case.op for case in AS_METHODS} == {"getitem"}
+    # x[...], and two whose function takes other arguments first: their cases have calls of their own.
+    assert methods - {case.op for case in AS_METHODS} == {"getitem", "polygamma", "where"}
 
 
 def by_name(case: Case) -> Case | None:

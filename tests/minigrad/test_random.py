@@ -11,13 +11,22 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad import errors
+from minigrad import creation, errors
 
 DRAWS: dict[str, Callable[..., mg.Tensor]] = {
     "rand": lambda **k: mg.rand(50, **k),
     "randn": lambda **k: mg.randn(5, 10, **k),
     "randint": lambda **k: mg.randint(0, 1000, (50,), **k),
     "randperm": lambda **k: mg.randperm(50, **k),
+    "rand_like": lambda **k: creation.rand_like(mg.zeros(50), **k),
+    "randn_like": lambda **k: creation.randn_like(mg.zeros(50), **k),
+    "randint_like": lambda **k: creation.randint_like(mg.zeros(50), 1000, **k),
+    "bernoulli": lambda **k: creation.bernoulli(mg.full((80,), 0.5), **k),
+    "bernoulli with p": lambda **k: creation.bernoulli(mg.zeros(80), 0.5, **k),
+    "normal of numbers": lambda **k: creation.normal(1.0, 2.0, (50,), **k),
+    "normal of tensors": lambda **k: creation.normal(mg.zeros(50), mg.ones(50), **k),
+    "multinomial": lambda **k: creation.multinomial(mg.ones(3, 40), 20, **k),
+    "multinomial with replacement": lambda **k: creation.multinomial(mg.ones(3, 40), 20, True, **k),
     "dropout": lambda **k: mg.nn.functional.dropout(mg.ones(50), 0.5, **k),
     "uniform_": lambda **k: mg.nn.init.uniform_(mg.zeros(50), **k),
     "normal_": lambda **k: mg.nn.init.normal_(mg.zeros(50), **k),
@@ -92,6 +101,12 @@ def test_dtypes_and_shapes() -> None:
     assert mg.randint(5, (2,)).dtype == mg.randperm(3).dtype == mg.int64
     assert mg.randint(0, 5, (2,), dtype=mg.uint8).dtype == mg.uint8
     assert mg.randint(5, size=(2, 3)).shape == mg.randint(0, 5, [2, 3]).shape == (2, 3)
+    assert creation.randint_like(mg.zeros(2, 3, dtype=mg.int8), 5).dtype == mg.int8
+    assert mg.randperm(4, dtype=mg.float32, requires_grad=True).requires_grad
+    assert mg.randint(4, (2,), dtype=mg.float64, requires_grad=True).requires_grad
+    assert creation.rand_like(mg.zeros(2), requires_grad=True).requires_grad
+    assert creation.randn_like(mg.zeros(2, requires_grad=True)).requires_grad is False
+    assert creation.normal(0.0, 1.0, (2,), requires_grad=True).requires_grad
     assert mg.rand().shape == mg.randn().shape == ()
     assert mg.rand(0, 3).shape == (0, 3)
     assert mg.randn(2, requires_grad=True).requires_grad
@@ -115,6 +130,87 @@ def test_distributions_are_what_they_say() -> None:
     assert set(whole.tolist()) == {2, 3, 4, 5}
     assert abs((whole == 3).mean() - 0.25) < 6 * np.sqrt(0.25 * 0.75 / n)
     assert sorted(mg.randperm(100, generator=g).tolist()) == list(range(100))
+
+
+def near(values: np.ndarray, mean: float, variance: float) -> bool:
+    """Whether their mean is within six standard errors: one seed in 10^8 would fall outside."""
+    return abs(values.mean() - mean) < 6 * np.sqrt(variance / values.size)
+
+
+def test_normal_has_the_mean_and_the_spread_of_each_element() -> None:
+    g = mg.Generator(12)
+    mean, std = mg.tensor([-3.0, 5.0]).double(), mg.tensor([[0.5], [2.0]]).double()
+    drawn = np.stack([creation.normal(mean, std, generator=g).numpy() for _ in range(4000)])
+    assert drawn.shape == (4000, 2, 2)
+    for i in range(2):
+        for j in range(2):
+            scaled = (drawn[:, i, j] - mean.tolist()[j]) / std.tolist()[i][0]
+            assert near(scaled, 0, 1)
+            assert near(scaled**2, 1, 2)
+    # The elements are independent of each other: the mean of a product of two is 0, its variance 1.
+    scaled = (drawn - mean.numpy()) / std.numpy()
+    assert near(scaled[:, 0, 0] * scaled[:, 0, 1], 0, 1)
+    assert near(scaled[:, 0, 0] * scaled[:, 1, 0], 0, 1)
+    numbers = creation.normal(2, 3, (20_000,), generator=g).numpy()
+    assert near(numbers, 2, 9)
+    assert near((numbers - 2) ** 2, 9, 2 * 81)
+
+
+def test_bernoulli_has_the_probability_of_each_element() -> None:
+    g = mg.Generator(13)
+    p = mg.tensor([0.1, 0.9, 0.5, 0.0, 1.0])
+    drawn = creation.bernoulli(p.expand(20_000, 5), generator=g).numpy()
+    assert drawn.dtype == np.float32
+    assert set(np.unique(drawn)) == {0, 1}
+    for column, chance in zip(drawn.T, (0.1, 0.9, 0.5), strict=False):
+        assert near(column, chance, chance * (1 - chance))
+    assert not drawn[:, 3].any()
+    assert drawn[:, 4].all()
+    assert near((drawn[:, 0] - 0.1) * (drawn[:, 1] - 0.9), 0, 0.09 * 0.09)
+    assert near(creation.bernoulli(mg.zeros(20_000), 0.3, generator=g).numpy(), 0.3, 0.21)
+
+
+@pytest.mark.parametrize("replacement", [False, True])
+def test_multinomial_draws_in_proportion_to_the_weights(replacement: bool) -> None:
+    g = mg.Generator(14)
+    weights = np.array([1.0, 0.0, 4.0, 3.0])
+    chances = weights / weights.sum()
+    drawn = creation.multinomial(mg.tensor(weights).expand(20_000, 4), 2, replacement, generator=g).numpy()
+    assert drawn.shape == (20_000, 2)
+    assert drawn.dtype == np.int64
+    assert not (drawn == 1).any()
+    for i in (0, 2, 3):
+        assert near(drawn[:, 0] == i, chances[i], chances[i] * (1 - chances[i]))
+        for j in (0, 2, 3):
+            second = chances[j] if replacement else (i != j) * chances[j] / (1 - chances[i])
+            both = chances[i] * second
+            assert near((drawn == [i, j]).all(axis=1), both, both * (1 - both) or 1e-20)
+
+
+def test_multinomial_of_one_row_draws_independently() -> None:
+    drawn = creation.multinomial(mg.tensor([1.0, 3.0]), 20_000, True, generator=mg.Generator(15)).numpy()
+    assert near(drawn, 0.75, 0.75 * 0.25)
+    assert near((drawn[1:] - 0.75) * (drawn[:-1] - 0.75), 0, (0.75 * 0.25) ** 2)
+
+
+def test_multinomial_without_replacement_draws_everything_once() -> None:
+    g = mg.Generator(16)
+    for _ in range(20):
+        assert sorted(creation.multinomial(mg.rand(30, generator=g), 30, generator=g).tolist()) == list(range(30))
+    rows = creation.multinomial(mg.tensor([[0.0, 1.0, 0.0, 2.0]]), 4, generator=g).tolist()
+    assert set(rows[0][:2]) == {1, 3}  # those of weight 0 come last
+    assert rows[0][2:] == [0, 2]
+
+
+def test_uniform_and_integer_draws_like_another_tensor() -> None:
+    g = mg.Generator(17)
+    uniform = creation.rand_like(mg.zeros(20_000, dtype=mg.float64), generator=g).numpy()
+    assert near(uniform, 0.5, 1 / 12)
+    assert 0 <= uniform.min() < uniform.max() < 1
+    assert near(creation.randn_like(mg.zeros(20_000), generator=g).numpy(), 0, 1)
+    whole = creation.randint_like(mg.zeros(20_000), -2, 3, generator=g).numpy()
+    assert set(whole) == {-2, -1, 0, 1, 2}
+    assert near(whole, 0, 2)
 
 
 def test_dropout_keeps_the_mean_and_scales() -> None:

@@ -21,6 +21,8 @@ from op_harness import COMPARED, collect, differences, tensor
 import minigrad
 
 DEPTH = 12
+# A few in the profile dev, 10,000 in ci, many more in intense.
+PROGRAMS = 100 if settings().max_examples <= 30 else 67 * settings().max_examples
 LIMIT = 20.0  # larger results are squashed with tanh
 
 # Smooth everywhere, bounded by what they are given, and the same by name in both libraries.
@@ -41,6 +43,16 @@ UNARY: dict[str, Callable[[Any, Any], Any]] = {
     "cube": lambda m, a: a**3,
     "half minus": lambda m, a: 0.5 - a,
     "clone": lambda m, a: a.clone(),
+    "erf": lambda m, a: m.erf(a),
+    "atan": lambda m, a: a.atan(),
+    "asinh": lambda m, a: a.asinh(),
+    "lgamma of 1 + square": lambda m, a: (a.square() + 1).lgamma(),
+    "gelu": lambda m, a: m.nn.functional.gelu(a),
+    "silu": lambda m, a: m.nn.functional.silu(a),
+    "softplus": lambda m, a: m.nn.functional.softplus(a),
+    "elu": lambda m, a: m.nn.functional.elu(a + 3),  # away from the jump of its second derivative
+    "repeat": lambda m, a: a.repeat(*[1] * max(a.ndim - 1, 0), 2),
+    "norm": lambda m, a: (a * a + 0.1).norm(),
 }
 BINARY: dict[str, Callable[[Any, Any, Any], Any]] = {
     "add": lambda m, a, b: a + b,
@@ -48,6 +60,13 @@ BINARY: dict[str, Callable[[Any, Any, Any], Any]] = {
     "mul": lambda m, a, b: a * b,
     "div by 1 + square": lambda m, a, b: a / (b * b + 1),
     "pow": lambda m, a, b: (a * a + 0.5) ** b.tanh(),
+    "logaddexp": lambda m, a, b: m.logaddexp(a, b),
+    "hypot": lambda m, a, b: m.hypot(a, b * b + 0.2),
+    "atan2": lambda m, a, b: m.atan2(a, b * b + 0.3),
+    "lerp": lambda m, a, b: m.lerp(a, b, 0.3),
+    "xlogy": lambda m, a, b: m.xlogy(a, b * b + 0.4),
+    "addcmul": lambda m, a, b: m.addcmul(a, a, b, value=0.5),
+    "outer": lambda m, a, b: m.outer(a.flatten()[:3], b.flatten()[:3]),
 }
 KINKED: dict[str, Callable[..., Any]] = {
     "relu": lambda m, a: a.relu(),
@@ -56,9 +75,36 @@ KINKED: dict[str, Callable[..., Any]] = {
     "where": lambda m, a: m.where(a > 0.25, a, a * a),
     "masked_fill": lambda m, a: a.masked_fill(a < -0.5, 0.1),
     "amax": lambda m, a: a.amax(),
+    "leaky_relu": lambda m, a: m.nn.functional.leaky_relu(a, 0.1),
+    "huber": lambda m, a: m.nn.functional.huber_loss(a, a.detach() * 0 + 0.3, reduction="none"),
+    "masked_select": lambda m, a: m.cat([a.flatten()[:1], m.masked_select(a, a > 0.3)]),
+    "tril": lambda m, a: a.tril() if a.ndim > 1 else a.relu(),
+    "fmod": lambda m, a: m.fmod(a, 0.77),
     "cumulated maximum": lambda m, a: m.maximum(a, a.detach() * 0 + 0.3),
 }
 REDUCTIONS = ("sum", "mean", "logsumexp", "var")
+ALONG: dict[str, Callable[[Any, Any, int], Any]] = {
+    "cumsum": lambda m, a, dim: a.cumsum(dim),
+    "cumprod": lambda m, a, dim: a.tanh().cumprod(dim),
+    "prod": lambda m, a, dim: a.tanh().prod(dim),
+    "flip": lambda m, a, dim: a.flip(dim),
+    "roll": lambda m, a, dim: a.roll(2, dim),
+    "diff": lambda m, a, dim: m.diff(m.cat([a, a * a], dim), dim=dim),
+    "unfold": lambda m, a, dim: a.unfold(dim, 1, 1),
+    "chunk": lambda m, a, dim: a.chunk(2, dim)[-1],
+    "narrow": lambda m, a, dim: a.narrow(dim, a.shape[dim] - 1, 1),
+    "normalize": lambda m, a, dim: m.nn.functional.normalize(a * a + 0.1, dim=dim),
+    "gather": lambda m, a, dim: a.gather(dim, m.zeros_like(a).long()),
+    "index_select": lambda m, a, dim: a.index_select(dim, m.tensor([0, 0, a.shape[dim] - 1])),
+    "scatter_add": lambda m, a, dim: (a * 2).scatter_add(dim, m.zeros_like(a).long(), a.sin()),
+    "index_add": lambda m, a, dim: a.index_add(dim, m.zeros(a.shape[dim]).long(), a * a),
+    "repeat_interleave": lambda m, a, dim: a.repeat_interleave(2, dim),
+    "movedim": lambda m, a, dim: a.movedim(dim, 0),
+    "pad": lambda m, a, dim: m.nn.functional.pad(a, (0, 0) * (a.ndim - 1 - dim) + (1, 2), value=0.5),
+    "norm over": lambda m, a, dim: (a + 4).norm(dim=dim),
+    "softmin": lambda m, a, dim: m.nn.functional.softmin(a, dim),
+    "einsum": lambda m, a, dim: m.einsum("...i,...i->...", a.movedim(dim, -1), a.movedim(dim, -1).cos()),
+}
 
 
 @dataclass(frozen=True)
@@ -140,6 +186,10 @@ def programs(draw: Callable[[st.SearchStrategy[Any]], Any], smooth: bool, depth:
         name = draw(st.sampled_from(("softmax", "log_softmax")))
         append(f"{name} over {dim}", (i,), lambda m, a: getattr(a, name)(dim))
 
+    def along(i: int) -> None:
+        name, dim = draw(st.sampled_from(sorted(ALONG))), draw(st.integers(0, results[i].ndim - 1))
+        append(f"{name} along {dim}", (i,), lambda m, a: ALONG[name](m, a, dim))
+
     def index(i: int) -> None:
         at = draw(indices(results[i].shape))
         append(f"index {at}", (i,), lambda m, a: a[at])
@@ -172,7 +222,8 @@ def programs(draw: Callable[[st.SearchStrategy[Any]], Any], smooth: bool, depth:
         else:
             append("gram", (i,), lambda m, a: a @ a.transpose(-1, -2) if a.ndim > 1 else a @ a)
 
-    everywhere, with_dims = [unary, unary, binary, binary, stack], [reduction, softmax, index, rearrange, cat, matmul]
+    everywhere = [unary, unary, binary, binary, stack]
+    with_dims = [reduction, softmax, along, along, index, rearrange, cat, matmul]
     for _ in range(draw(st.integers(2, depth))):
         # Mostly the newest result, so that chains grow deep; sometimes an older one, so that they share.
         i = draw(st.one_of(st.just(len(results) - 1), st.integers(0, len(results) - 1)))
@@ -200,7 +251,7 @@ def run_in(library: Any, program: Program, dtype: str) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.torch
-@settings(max_examples=4 * settings().max_examples)
+@settings(max_examples=PROGRAMS)
 @given(programs(smooth=False))
 def test_programs_as_torch(program: Program) -> None:
     torch = pytest.importorskip("torch", reason="the comparison of random programs needs PyTorch")
@@ -232,7 +283,7 @@ def test_programs_are_rich() -> None:
     seen: set[str] = set()
     longest = 0
 
-    @settings(max_examples=100, database=None, derandomize=True)
+    @settings(max_examples=500, database=None, derandomize=True)
     @given(programs(smooth=False))
     def look(program: Program) -> None:
         nonlocal longest
@@ -244,7 +295,10 @@ def test_programs_are_rich() -> None:
 
     look()
     assert longest >= DEPTH
-    assert {"shared", "index", "matmul", "cat", "stack", "permute", "sum", "softmax", "mul", "relu"} <= seen
+    assert {
+        "shared", "cumsum", "scatter_add", "einsum", "index", "matmul", "cat", "stack", "permute", "sum", "softmax",
+        "mul", "relu",
+    } <= seen  # fmt: skip
 
 
 def test_a_wrong_vjp_in_a_program_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,8 +33,10 @@ def main(names: list[str]) -> None:
         path = op_records.FOLDER / f"{table.name}.npz"
         op_records.save(torch.__version__, runs, path)
         print(f"{len(runs)} cases, {path.stat().st_size / 1024:.0f} KiB, torch {torch.__version__}: {path}")
-    for stale in {p.stem for p in op_records.FOLDER.glob("*.npz")} - {table.name for table in TABLES}:
-        (op_records.FOLDER / f"{stale}.npz").unlink()
+    known = {table.name for table in TABLES}
+    for path in op_records.FOLDER.glob("*.npz"):
+        if not names and path.stem not in known:
+            path.unlink()
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """The names of `torch.nn.functional`: layers, activations and losses as functions, one file for each family."""
 
+from ...ops import padding
+from ...ops.padding import *
 from . import (
     activation,
     attention,
@@ -11,7 +13,9 @@ from . import (
     normalization,
     pooling,
     products,
+    rectifiers,
     regularization,
+    standardization,
     vision,
 )
 from .activation import *
@@ -24,7 +28,9 @@ from .loss import *
 from .normalization import *
 from .pooling import *
 from .products import *
+from .rectifiers import *
 from .regularization import *
+from .standardization import *
 from .vision import *
 
 __all__: list[str] = []
@@ -36,7 +42,10 @@ __all__ += folding.__all__
 __all__ += lookup.__all__
 __all__ += loss.__all__
 __all__ += normalization.__all__
+__all__ += padding.__all__
 __all__ += pooling.__all__
+__all__ += standardization.__all__
+__all__ += rectifiers.__all__
 __all__ += products.__all__
 __all__ += regularization.__all__
 __all__ += vision.__all__
