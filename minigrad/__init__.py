@@ -9,7 +9,7 @@ x.grad                      # tensor([2., 4.])
 from .tensor import Tensor, as_tensor, from_numpy, tensor  # first: the engine and the ops hang on it
 
 # isort: split
-from . import autograd, dtypes, errors, linalg, nn, optim
+from . import autograd, data, dtypes, errors, linalg, nn, optim
 from .creation import (
     Generator,
     arange,
@@ -59,6 +59,7 @@ from .dtypes import (
 )
 from .errors import MinigradError
 from .gradcheck import gradcheck, gradgradcheck, numerical_gradient
+from .nn.functional.recurrent import gru_cell, lstm_cell, rnn_relu_cell, rnn_tanh_cell
 from .ops import *  # noqa: F403
 from .ops import __all__ as _op_names
 from .primitive import Op, op
@@ -70,13 +71,14 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Generator", "MinigradError", "Op", "Tensor", "arange", "as_tensor", "autograd", "backward", "bernoulli",
-    "bool", "default_generator", "double", "dtypes", "empty", "empty_like", "enable_grad", "errors", "eye", "float",
-    "float16", "float32", "float64", "from_numpy", "full", "full_like", "get_default_dtype", "grad", "gradcheck",
-    "gradgradcheck", "int", "int16", "int32", "int64", "int8", "is_grad_enabled", "linalg", "linspace", "load",
-    "logspace", "long", "manual_seed", "multinomial", "nn", "no_grad", "normal", "numerical_gradient", "ones",
-    "ones_like", "op", "optim", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like", "randperm",
-    "save", "scalar_tensor", "set_default_dtype", "set_grad_enabled", "tensor", "tril_indices", "triu_indices",
-    "uint8", "warmup", "zeros", "zeros_like", *_op_names,
+    "bool", "data", "default_generator", "double", "dtypes", "empty", "empty_like", "enable_grad", "errors", "eye",
+    "float", "float16", "float32", "float64", "from_numpy", "full", "full_like", "get_default_dtype", "grad",
+    "gradcheck", "gradgradcheck", "gru_cell", "int", "int16", "int32", "int64", "int8", "is_grad_enabled", "linalg",
+    "linspace", "load", "logspace", "long", "lstm_cell", "manual_seed", "multinomial", "nn", "no_grad", "normal",
+    "numerical_gradient", "ones", "ones_like", "op", "optim", "rand", "rand_like", "randint", "randint_like",
+    "randn", "randn_like", "randperm", "rnn_relu_cell", "rnn_tanh_cell", "save", "scalar_tensor",
+    "set_default_dtype", "set_grad_enabled", "tensor", "tril_indices", "triu_indices", "uint8", "warmup", "zeros",
+    "zeros_like", *_op_names,
 ]  # fmt: skip
 
 

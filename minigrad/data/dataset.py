@@ -9,8 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Any, Generic, TypeVar
 
+import numpy as np
+
 from ..creation import Generator, randperm
-from ..errors import ArgumentError, ArgumentTypeError, DimError, ShapeError
+from ..errors import ArgumentError, ArgumentTypeError, DimError, MinigradError, ShapeError
 from ..tensor import Tensor
 
 __all__ = [
@@ -97,10 +99,10 @@ class StackDataset(Dataset[Any]):
         return tuple(dataset[index] for dataset in self.datasets)
 
     def __getitems__(self, indices: Sequence[Any]) -> list[Any]:
-        if isinstance(self.datasets, dict):
-            columns = [_samples("StackDataset", dataset, indices) for dataset in self.datasets.values()]
-            return [dict(zip(self.datasets, sample, strict=True)) for sample in zip(*columns, strict=True)]
-        return list(zip(*(_samples("StackDataset", d, indices) for d in self.datasets), strict=True))
+        named = isinstance(self.datasets, dict)
+        datasets = self.datasets.values() if isinstance(self.datasets, dict) else self.datasets
+        rows = list(zip(*(samples("StackDataset", dataset, indices) for dataset in datasets), strict=True))
+        return [dict(zip(self.datasets, row, strict=True)) for row in rows] if named else rows
 
     def __len__(self) -> int:
         return self._length
@@ -182,7 +184,7 @@ class Subset(Dataset[Sample]):
         return self.dataset[self.indices[index]]
 
     def __getitems__(self, indices: Sequence[int]) -> list[Sample]:
-        return _samples("Subset", self.dataset, [self.indices[i] for i in indices])
+        return samples("Subset", self.dataset, [self.indices[i] for i in indices])
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -199,9 +201,9 @@ def random_split(dataset: Any, lengths: Sequence[float], generator: Generator | 
     size = length("random_split", dataset)
     if math.isclose(sum(lengths), 1) and sum(lengths) <= 1:
         counts = _counts_of_fractions(size, lengths)
-    else:
+    elif all(isinstance(n, (int, np.integer)) for n in lengths):
         counts = [int(n) for n in lengths]
-    if counts != list(lengths) and sum(lengths) > 1:
+    else:
         raise ArgumentError(f"random_split: lengths must be integers, or fractions that sum to 1, got {lengths}")
     if any(n < 0 for n in counts) or sum(counts) != size:
         raise ArgumentError(f"random_split: lengths must be >= 0 and sum to the {size} samples, got {lengths}")
@@ -228,13 +230,15 @@ def length(name: str, dataset: Any) -> int:
     """
     try:
         return len(dataset)
+    except MinigradError:  # from within: it names what is at fault
+        raise
     except TypeError:
         raise ArgumentTypeError(
             f"{name}: needs the number of samples, but {type(dataset).__name__} does not define __len__()"
         ) from None
 
 
-def _samples(name: str, dataset: Any, indices: Sequence[Any]) -> list[Any]:
+def samples(name: str, dataset: Any, indices: Sequence[Any]) -> list[Any]:
     """The samples at `indices`, read together if the data set can do so.
 
     Raises:

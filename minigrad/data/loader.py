@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from ..creation import Generator
 from ..errors import ArgumentError, ArgumentTypeError
+from ..tensor import Tensor
 from .collate import default_collate, default_convert
-from .dataset import IterableDataset, length
+from .dataset import IterableDataset, Subset, TensorDataset, length, samples
 from .sampler import BatchSampler, RandomSampler, SequentialSampler
 
 __all__ = ["DataLoader"]
@@ -65,13 +67,15 @@ class DataLoader:
             multiprocessing_context=multiprocessing_context, prefetch_factor=prefetch_factor,
             persistent_workers=persistent_workers, pin_memory_device=pin_memory_device,
         )  # fmt: skip
-        if generator is not None and not isinstance(generator, Generator):
-            raise ArgumentTypeError(
-                f"DataLoader: generator must be a minigrad.Generator, got {type(generator).__name__}"
-            )
+        _check_types(generator, sampler, batch_sampler)
         if isinstance(dataset, IterableDataset):
-            _need_default("an IterableDataset is read in its own order", shuffle, sampler, batch_sampler)
-        elif sampler is not None and shuffle:
+            if shuffle or sampler is not None or batch_sampler is not None:
+                raise ArgumentError(
+                    "DataLoader: an IterableDataset says the order, so shuffle, sampler and batch_sampler must be "
+                    "left out"
+                )
+            sampler = dataset  # which gives samples where others give their indices
+        if sampler is not None and shuffle:
             raise ArgumentError("DataLoader: a sampler says the order, so shuffle must be left out")
         if batch_sampler is not None:
             if batch_size != 1 or shuffle or sampler is not None or drop_last:
@@ -82,11 +86,10 @@ class DataLoader:
             batch_size = None
         elif batch_size is None and drop_last:
             raise ArgumentError("DataLoader: with batch_size=None there is no last batch; leave out drop_last")
-        if sampler is None and not isinstance(dataset, IterableDataset):
+        if sampler is None:
             sampler = RandomSampler(dataset, generator=generator) if shuffle else SequentialSampler(dataset)
         if batch_size is not None:
-            # For a stream it counts, but is not asked for indices.
-            batch_sampler = BatchSampler(dataset if sampler is None else sampler, batch_size, drop_last)
+            batch_sampler = BatchSampler(sampler, batch_size, drop_last)
         convert = default_convert if batch_sampler is None else default_collate
         self.dataset = dataset
         self.batch_size = batch_size
@@ -103,9 +106,66 @@ class DataLoader:
         super().__setattr__(name, value)
 
     def __iter__(self) -> Iterator[Any]:
-        return map(self._reader(), self._groups())
+        return map(self._reader(), iter(self._order()))
 
     def __len__(self) -> int:
-        if self.batch_sampler is not None:
-            return length("DataLoader", self.batch_sampler)
-        return length("DataLoader", self.dataset if self.sampler is None else self.sampler)
+        return length("DataLoader", self._order())
+
+    def _order(self) -> Iterable[Any]:
+        """What a pass goes through: indices or lists of them; of an IterableDataset, samples or lists of them."""
+        return self.sampler if self.batch_sampler is None else self.batch_sampler
+
+    def _reader(self) -> Callable[[Any], Any]:
+        """What makes of each of these what the loader gives."""
+        dataset, collate = self.dataset, self.collate_fn
+        if isinstance(dataset, IterableDataset):
+            return collate
+        if self.batch_sampler is None:
+            return lambda index: collate(dataset[index])
+        whole = _whole_batches(dataset) if collate is default_collate else None
+        return whole or (lambda indices: collate(samples("DataLoader", dataset, indices)))
+
+
+def _whole_batches(dataset: Any) -> Callable[[Sequence[Any]], list[Tensor]] | None:
+    """For a TensorDataset or a Subset of one: what `default_collate` makes of the samples at some indices.
+
+    Each tensor is indexed once, which is many times faster. None for all others, also for subclasses that change how
+    samples are read.
+    """
+    kind = type(dataset)
+    if isinstance(dataset, TensorDataset):
+        if kind.__getitem__ is not TensorDataset.__getitem__ or hasattr(dataset, "__getitems__"):
+            return None
+        return lambda indices: _rows(dataset.tensors, indices)
+    if isinstance(dataset, Subset):
+        if kind.__getitem__ is not Subset.__getitem__ or kind.__getitems__ is not Subset.__getitems__:
+            return None
+        read = _whole_batches(dataset.dataset)
+        return None if read is None else lambda indices: read([dataset.indices[i] for i in indices])
+    return None
+
+
+def _rows(tensors: Sequence[Tensor], indices: Sequence[Any]) -> list[Tensor]:
+    """These rows of each tensor."""
+    try:
+        rows = [operator.index(i) for i in indices]
+    except TypeError:
+        raise ArgumentTypeError(f"DataLoader: indices must be integers, got {indices}") from None
+    return [tensor[rows] for tensor in tensors]
+
+
+def _refuse(**options: Any) -> None:
+    """Raise NotImplementedError for an option that is set."""
+    for name, value in options.items():
+        if value:
+            raise NotImplementedError(
+                f"DataLoader: {name}={value!r} is not supported, samples are read in this process; leave it out"
+            )
+
+
+def _check_types(generator: Any, sampler: Any, batch_sampler: Any) -> None:
+    if generator is not None and not isinstance(generator, Generator):
+        raise ArgumentTypeError(f"DataLoader: generator must be a minigrad.Generator, got {type(generator).__name__}")
+    for name, order in {"sampler": sampler, "batch_sampler": batch_sampler}.items():
+        if not (order is None or hasattr(order, "__iter__") or hasattr(order, "__getitem__")):
+            raise ArgumentTypeError(f"DataLoader: {name} must be a Sampler or a list, got {type(order).__name__}")

@@ -9,9 +9,9 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from ..creation import Generator, multinomial, randint, randperm
-from ..errors import ArgumentError, ArgumentTypeError
+from ..errors import ArgumentError, ArgumentTypeError, MinigradError
 from ..ops import cat
-from ..tensor import tensor
+from ..tensor import Tensor, tensor
 from .dataset import length
 
 __all__ = [
@@ -102,9 +102,8 @@ class WeightedRandomSampler(Sampler[int]):
     """`num_samples` of the indices of `weights`, drawn with probabilities proportional to them.
 
     Raises:
-        ArgumentTypeError: weights that are not numbers.
-        ArgumentError: weights that are not one-dimensional, finite and >= 0 with one > 0; `num_samples` that is not an
-            integer > 0, or without `replacement` more than there are weights.
+        ArgumentError: weights that are not one list of numbers; `num_samples` is not an integer > 0; and when an order
+            is drawn, weights that are not finite, negative or all 0, or too few without `replacement`.
     """
 
     def __init__(
@@ -116,7 +115,7 @@ class WeightedRandomSampler(Sampler[int]):
     ) -> None:
         _check_count("WeightedRandomSampler", num_samples=num_samples)
         _check_bool("WeightedRandomSampler", replacement=replacement)
-        self.weights = tensor(np.asarray(weights, np.float64))
+        self.weights = _numbers("WeightedRandomSampler", weights)
         self.num_samples = num_samples
         self.replacement = replacement
         self.generator = generator
@@ -146,26 +145,23 @@ class BatchSampler(Sampler[list[int]]):
         self.drop_last = drop_last
 
     def __iter__(self) -> Iterator[list[int]]:
-        return batches(self.sampler, self.batch_size, self.drop_last)
+        return self._batches(iter(self.sampler))  # not iter() in the generator, which would wait for the first batch
+
+    def _batches(self, indices: Iterator[int]) -> Iterator[list[int]]:
+        while batch := list(islice(indices, self.batch_size)):
+            if len(batch) == self.batch_size or not self.drop_last:
+                yield batch
 
     def __len__(self) -> int:
-        return count_batches(length("BatchSampler", self.sampler), self.batch_size, self.drop_last)
+        indices = length("BatchSampler", self.sampler)
+        return indices // self.batch_size if self.drop_last else -(-indices // self.batch_size)
 
 
-def batches(items: Iterable[Any], size: int, drop_last: bool) -> Iterator[list[Any]]:
-    """Lists of `size` items; the last holds the rest, unless `drop_last`."""
-    stream = iter(items)  # here, not in the generator, which starts when the first batch is asked for
-    least = size if drop_last else 1
-    return iter(lambda: _full_enough(list(islice(stream, size)), least), [])
-
-
-def _full_enough(batch: list[Any], least: int) -> list[Any]:
-    return batch if len(batch) >= least else []
-
-
-def count_batches(items: int, size: int, drop_last: bool) -> int:
-    """How many lists `batches` gives."""
-    return items // size if drop_last else -(-items // size)
+def _numbers(name: str, weights: Any) -> Tensor:
+    try:
+        return tensor(weights, dtype=np.float64)
+    except MinigradError as error:
+        raise ArgumentError(f"{name}: weights must be a list of numbers: {error}") from None
 
 
 def _check_count(name: str, **option: Any) -> None:

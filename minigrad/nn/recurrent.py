@@ -26,6 +26,14 @@ def _uniform(shape: tuple[int, ...], hidden_size: int, dtype: Any, generator: Ge
     return Parameter(init.uniform_(zeros(shape, dtype=dtype), -bound, bound, generator))
 
 
+def _check_sizes(name: str, least: int, **sizes: Any) -> None:
+    for what, size in sizes.items():
+        if not isinstance(size, int):
+            raise ArgumentTypeError(f"{name}: {what} must be an int, got {type(size).__name__}: {size!r}")
+        if size < least:
+            raise ArgumentError(f"{name}: {what} must be >= {least}, got {what}={size}")
+
+
 def _checked_nonlinearity(name: str, nonlinearity: str) -> str:
     if nonlinearity not in ("tanh", "relu"):
         raise ArgumentError(f"{name}: nonlinearity must be 'tanh' or 'relu', got {nonlinearity!r}")
@@ -42,10 +50,7 @@ class _Cell(Module):
 
     def __init__(self, input_size: int, hidden_size: int, bias: bool, dtype: Any, generator: Generator | None) -> None:
         super().__init__()
-        if input_size < 0 or hidden_size < 0:
-            raise ArgumentError(
-                f"{type(self).__name__}: sizes must be >= 0, got input_size={input_size}, hidden_size={hidden_size}"
-            )
+        _check_sizes(type(self).__name__, 0, input_size=input_size, hidden_size=hidden_size)
         self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
         wide = self.gates * hidden_size
         self.weight_ih = _uniform((wide, input_size), hidden_size, dtype, generator)
@@ -180,16 +185,16 @@ class _Layers(Module):
         bidirectional: bool, proj_size: int, dtype: Any, generator: Generator | None,
     ) -> None:  # fmt: skip
         super().__init__()
-        self._check_arguments(
-            {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers},
-            {"bias": bias, "batch_first": batch_first},
-            dropout,
-        )
-        if proj_size < 0 or proj_size >= hidden_size:
-            raise ArgumentError(
-                f"{type(self).__name__}: proj_size must be >= 0 and less than hidden_size={hidden_size}, got "
-                f"{proj_size}"
-            )
+        name = type(self).__name__
+        _check_sizes(name, 1, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
+        _check_sizes(name, 0, proj_size=proj_size)
+        if proj_size >= hidden_size:
+            raise ArgumentError(f"{name}: proj_size must be less than hidden_size={hidden_size}, got {proj_size}")
+        for what, switch in (("bias", bias), ("batch_first", batch_first)):
+            if not isinstance(switch, bool):
+                raise ArgumentTypeError(f"{name}: {what} must be a bool, got {type(switch).__name__}: {switch!r}")
+        if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0 <= dropout <= 1:
+            raise ArgumentError(f"{name}: dropout is a probability in [0, 1], got {dropout!r}")
         if dropout and num_layers == 1:
             warnings.warn(
                 f"{type(self).__name__}: dropout={dropout} has no effect with num_layers=1: it acts between layers, "
@@ -211,19 +216,6 @@ class _Layers(Module):
                 for name, shape in shapes.items():
                     parameter = _uniform(shape, hidden_size, dtype, generator)
                     self.register_parameter(f"{name}_l{layer}{direction}", parameter)
-
-    def _check_arguments(self, sizes: dict[str, Any], switches: dict[str, Any], dropout: Any) -> None:
-        name = type(self).__name__
-        for what, size in sizes.items():
-            if not isinstance(size, int):
-                raise ArgumentTypeError(f"{name}: {what} must be an int, got {type(size).__name__}: {size!r}")
-            if size <= 0:
-                raise ArgumentError(f"{name}: {what} must be > 0, got {size}")
-        for what, switch in switches.items():
-            if not isinstance(switch, bool):
-                raise ArgumentTypeError(f"{name}: {what} must be a bool, got {type(switch).__name__}: {switch!r}")
-        if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0 <= dropout <= 1:
-            raise ArgumentError(f"{name}: dropout is a probability in [0, 1], got {dropout!r}")
 
     @property
     def _directions(self) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from . import init
 from .attention import MultiheadAttention
 from .container import ModuleList
 from .dropout import Dropout
+from .functional.arguments import need_tensors
 from .linear import Linear
 from .module import Module
 from .normalization import LayerNorm
@@ -40,13 +41,7 @@ def _activation(name: str, activation: Any) -> Callable[[Tensor], Any]:
         return F.gelu
     if isinstance(activation, str) or not callable(activation):
         raise ArgumentError(f"{name}: activation must be 'relu', 'gelu' or a function, got {activation!r}")
-    return activation  # type: ignore[no-any-return]
-
-
-def need_tensors(name: str, **given: Any) -> None:
-    for what, value in given.items():
-        if not isinstance(value, Tensor):
-            raise ArgumentTypeError(f"{name}: {what} must be a Tensor, got {type(value).__name__}")
+    return activation
 
 
 def _copies(name: str, layer: Module, count: int) -> ModuleList:

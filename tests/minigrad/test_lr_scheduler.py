@@ -63,6 +63,7 @@ SIMPLE: dict[str, Make] = dict([
     options("CosineAnnealingLR", T_max=299, eta_min=0.01),
     options("CosineAnnealingLR", 37.5, 0.7),
     options("CosineAnnealingLR", 1),
+    options("CosineAnnealingLR", 20, eta_min=0.015),
     options("CosineAnnealingWarmRestarts", 40),
     options("CosineAnnealingWarmRestarts", T_0=10, T_mult=2, eta_min=0.005),
     options("CosineAnnealingWarmRestarts", 7, 3),
@@ -108,6 +109,7 @@ COMBINED: dict[str, Make] = {
     "SequentialLR from 0": lambda s, o: s.SequentialLR(o, [s.StepLR(o, 3), s.ExponentialLR(o, 0.9)], [0]),
     "SequentialLR of one": lambda s, o: s.SequentialLR(o, [s.StepLR(o, 3)], []),
 }
+COMBINED["CyclicLR after StepLR"] = lambda s, o: (s.StepLR(o, 3), s.CyclicLR(o, 0.01, 0.3, 11))[1]
 NESTED: dict[str, Make] = {
     "ChainedScheduler of SequentialLR": lambda s, o: s.ChainedScheduler(
         [s.SequentialLR(o, [s.LinearLR(o, 0.1, 1.0, 10), s.StepLR(o, 30)], [10]), s.ExponentialLR(o, 0.999)]
@@ -373,6 +375,16 @@ def test_a_schedule_goes_on_from_last_epoch_as_in_pytorch(name: str) -> None:
         assert resumed.last_epoch == 13
         found.append([settings(after), *advance(after, resumed, 30)])
     assert np.allclose(*found, rtol=1e-10, atol=1e-15)
+
+
+def test_a_saved_state_shares_nothing_with_the_schedule() -> None:
+    scheduler = lr_scheduler.CyclicLR(optimizer_of(mg), 0.1, 0.2)
+    saved = scheduler.state_dict()
+    saved["base_lrs"][0] = 99.0
+    assert scheduler.base_lrs == [0.1, 0.1]
+    scheduler.load_state_dict(saved)
+    saved["base_lrs"][0] = 0.0
+    assert scheduler.base_lrs == [99.0, 0.1]
 
 
 def test_the_state_of_callable_objects_is_saved_but_functions_are_not() -> None:

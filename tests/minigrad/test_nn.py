@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -273,7 +274,7 @@ def test_sequential_is_a_list() -> None:
     part = net[1:]
     assert isinstance(part, nn.Sequential)
     assert list(part) == [b, c]
-    assert list(part.state_dict()) == ["1.weight", "1.bias"]
+    assert list(part.state_dict()) == ["2.weight", "2.bias"]  # a part keeps its names, as in PyTorch
     assert list(net) == [a, b, c]
     assert mg.equal(net(batch(0, 4, 2)), part(a(batch(0, 4, 2))))
     x = batch()
@@ -293,12 +294,354 @@ def test_repr_shows_the_tree() -> None:
         "Net(\n"
         "  (features): Sequential(\n"
         "    (0): Linear(in_features=3, out_features=4, bias=True)\n"
-        "    (1): BatchNorm1d(4, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)\n"
+        "    (1): BatchNorm1d(4, eps=1e-05, momentum=0.1, affine=True, bias=True, track_running_stats=True)\n"
         "    (2): ReLU()\n"
         "  )\n"
         "  (head): Linear(in_features=4, out_features=2, bias=False)\n"
         ")"
     )
+
+
+def ordered(n: Any) -> Any:
+    return n.Sequential(OrderedDict([("first", n.Linear(2, 3)), ("act", n.ReLU()), ("last", n.Linear(3, 1))]))
+
+
+def layers(n: Any) -> Any:
+    return n.ModuleList([n.Linear(1, 1), n.Linear(1, 1), n.Tanh()])
+
+
+def named(n: Any) -> Any:
+    return n.ModuleDict({"b": n.Linear(1, 2), "a": n.Tanh()})
+
+
+def weights(n: Any) -> Any:
+    """A list with one parameter and one tensor, of whichever library."""
+    return n.ParameterList([n.Linear(2, 3).weight, n.Linear(1, 2).bias.detach()])
+
+
+def vectors(n: Any) -> Any:
+    return n.ParameterDict({"b": n.Linear(2, 3).weight, "a": n.Linear(1, 2).bias.detach()})
+
+
+def changed(container: Any, *changes: Any) -> Any:
+    for change in changes:
+        change(container)
+    return container
+
+
+CONTAINERS: dict[str, Any] = {
+    "names": ordered,
+    "slice": lambda n: ordered(n)[1:],
+    "del": lambda n: changed(ordered(n), lambda c: c.__delitem__(0)),
+    "del slice": lambda n: changed(layers(n).extend(layers(n)), lambda c: c.__delitem__(slice(0, 4, 2))),
+    "set": lambda n: changed(ordered(n), lambda c: c.__setitem__(-1, n.Tanh())),
+    "insert": lambda n: changed(n.Sequential(n.ReLU(), n.Tanh()), lambda c: c.insert(1, n.Linear(1, 1))),
+    "insert at the ends": lambda n: n.Sequential(n.ReLU()).insert(0, n.Tanh()).insert(2, n.ELU()).insert(-1, n.SELU()),
+    "extend": lambda n: n.Sequential(n.ReLU()).extend([n.Tanh(), n.Linear(1, 1)]),
+    "pop": lambda n: n.Sequential(ordered(n).pop(0), changed(layers(n), lambda c: c.pop(-1))),
+    "+": lambda n: n.Sequential(n.ReLU()) + ordered(n),
+    "+=": lambda n: changed(n.Sequential(n.ReLU()), lambda c: c.__iadd__(n.Sequential(n.Tanh(), n.ReLU()))),
+    "*": lambda n: n.Sequential(n.Linear(1, 1), n.ReLU()) * 2,
+    "reflected *": lambda n: 3 * n.Sequential(n.ReLU()),
+    "*=": lambda n: changed(n.Sequential(n.ReLU(), n.Tanh()), lambda c: c.__imul__(3)),
+    "list": layers,
+    "empty list": lambda n: n.ModuleList(),
+    "list slice": lambda n: layers(n)[1:],
+    "list of lists": lambda n: n.ModuleList([layers(n), layers(n)]),
+    "list +": lambda n: layers(n) + [n.Tanh()],  # noqa: RUF005
+    "list +=": lambda n: changed(layers(n), lambda c: c.__iadd__([n.Tanh()])),
+    "list insert": lambda n: changed(layers(n), lambda c: c.insert(1, n.Linear(2, 1))),
+    "list del": lambda n: changed(layers(n), lambda c: c.__delitem__(0)),
+    "list append": lambda n: layers(n).append(n.ReLU()).extend(iter([n.ReLU()])),
+    "dict": named,
+    "dict update": lambda n: changed(named(n), lambda c: c.update([("c", n.ReLU()), ("b", n.Tanh())])),
+    "dict del": lambda n: changed(named(n), lambda c: c.__delitem__("b")),
+    "dict pop": lambda n: n.Sequential(changed(named(n), lambda c: c.pop("a")), named(n).pop("b")),
+    "dict clear": lambda n: changed(named(n), lambda c: c.clear()),
+    "parameters": weights,
+    "parameters append": lambda n: weights(n).append(n.Linear(1, 1).bias),
+    "parameters +=": lambda n: changed(weights(n), lambda c: c.__iadd__([n.Linear(1, 1).bias, 2.0])),
+    "parameters slice": lambda n: weights(n)[::-1],
+    "parameters set": lambda n: changed(weights(n), lambda c: c.__setitem__(-1, n.Linear(1, 4).weight.detach())),
+    "parameter names": vectors,  # sorted, if given as a plain dict
+    "parameter pairs": lambda n: n.ParameterDict([("b", n.Linear(1, 1).bias), ("a", n.Linear(1, 2).bias)]),
+    "parameter |": lambda n: vectors(n) | n.ParameterDict({"c": n.Linear(1, 1).bias}),
+    "parameter |=": lambda n: changed(vectors(n), lambda c: c.__ior__({"b": n.Linear(1, 1).bias})),
+    "parameter pop": lambda n: changed(vectors(n), lambda c: c.pop("a")),
+    "parameter setdefault": lambda n: changed(vectors(n), lambda c: c.setdefault("d", n.Linear(1, 1).bias)),
+    "parameter popitem": lambda n: changed(vectors(n), lambda c: c.popitem()),
+    "parameter copy": lambda n: vectors(n).copy(),
+    "parameter fromkeys": lambda n: vectors(n).fromkeys(["x", "y"]),
+}  # fmt: skip
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_containers_are_pytorchs(name: str) -> None:
+    """The same names in the same order, and the same printed form up to how a dtype is called."""
+    torch = pytest.importorskip("torch", reason="live comparison")
+    ours, theirs = CONTAINERS[name](nn), CONTAINERS[name](torch.nn)
+    assert len(ours) == len(theirs)
+    assert [type(v).__name__ for v in ours] == [type(v).__name__ for v in theirs]
+    shapes = [{k: tuple(v.shape) for k, v in c.state_dict().items()} for c in (ours, theirs)]
+    assert list(shapes[0].items()) == list(shapes[1].items())
+    assert [k for k, _ in ours.named_parameters()] == [k for k, _ in theirs.named_parameters()]
+    assert repr(ours) == repr(theirs).replace("torch.float32", "float32").replace("torch.FloatTensor", "float32")
+
+
+def test_containers_hold_the_modules_themselves() -> None:
+    a, b = nn.Linear(2, 2), nn.ReLU()
+    assert named_of(nn.ModuleDict({"a": a, "b": b})) == {"a": a, "b": b}
+    assert nn.ModuleDict({"a": a})["a"] is a
+    assert nn.ModuleDict([("a", a)]).pop("a") is a
+    assert "a" in nn.ModuleDict({"a": a})
+    assert nn.ModuleList([a, b]).pop(-1) is b
+    assert list(nn.ModuleList([a, b]).insert(-1, c := nn.Tanh())) == [a, c, b]
+    part = nn.Sequential(a, b).pop(slice(0, 1))
+    assert list(part) == [a]
+    assert nn.Sequential(OrderedDict([("act", b)])).act is b
+
+
+def named_of(container: Any) -> dict[str, Any]:
+    assert list(container) == list(container.keys())
+    assert list(container.values()) == [v for _, v in container.items()]
+    return dict(container.items())
+
+
+def test_parameter_containers_hold_the_parameters_themselves() -> None:
+    p, t = nn.Parameter(mg.ones(2)), mg.zeros(3)
+    listed, by_name = nn.ParameterList([p, t]), nn.ParameterDict({"p": p, "t": t})
+    assert listed[0] is p
+    assert by_name["p"] is p
+    assert isinstance(listed[1], nn.Parameter)
+    assert isinstance(by_name["t"], nn.Parameter)
+    assert [q is p for q in listed] == [True, False]
+    assert by_name.get("p") is p
+    assert by_name.get("q", 5) == 5
+    assert by_name.setdefault("p", None) is p
+    assert list(reversed(by_name)) == ["t", "p"]
+    assert [k for k, _ in by_name.items()] == list(by_name.keys()) == ["p", "t"]
+    assert [v is p for v in by_name.values()] == [True, False]
+    assert (by_name.popitem()[0], list(by_name)) == ("t", ["p"])
+    by_name.clear()
+    assert (len(by_name), list(by_name.parameters())) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "message"),
+    [
+        (lambda: nn.Sequential(nn.ReLU()).insert(3, nn.ReLU()), errors.DimError, "Sequential: index 3 is out of range"),
+        (lambda: nn.Sequential().pop(0), errors.DimError, "index 0 is out of range for 0 modules"),
+        (
+            lambda: nn.Sequential(nn.ReLU())["0"],
+            errors.ArgumentTypeError,
+            "index must be an integer or a slice, got str",
+        ),
+        (lambda: nn.Sequential({"a": nn.ReLU()}), errors.ArgumentTypeError, "Sequential: expected a Module, got dict"),
+        (
+            lambda: nn.Sequential().insert(0, 1),
+            errors.ArgumentTypeError,
+            r"Sequential: expected Modules, got \['int'\]",
+        ),
+        (lambda: nn.Sequential() + (nn.ReLU,), errors.ArgumentTypeError, r"\+ takes another Sequential, got tuple"),  # noqa: RUF005
+        (lambda: nn.Sequential() * 0, errors.ArgumentError, r"\* takes a positive integer, got 0"),
+        (lambda: nn.Sequential() * 1.5, errors.ArgumentTypeError, r"\* takes an integer, got float"),
+        (lambda: nn.ModuleList(3), errors.ArgumentTypeError, r"ModuleList: extend\(\) takes an iterable of Mod.*int"),
+        (lambda: nn.ModuleDict(3), errors.ArgumentTypeError, "ModuleDict: expected a mapping or pairs .* got int"),
+        (lambda: nn.ModuleDict([1]), errors.ArgumentTypeError, "ModuleDict: expected a mapping or pairs .* got list"),
+        (lambda: nn.ModuleDict()["x"], KeyError, r"ModuleDict: 'x': ModuleDict has no module 'x', only \[\]"),
+        (lambda: nn.ModuleDict().pop("x"), KeyError, "has no module 'x'"),
+        (lambda: nn.ModuleDict({"a": 1}), errors.ArgumentTypeError, "expected a Module as 'a', got int"),
+        (lambda: nn.ModuleDict({"keys": nn.ReLU()}), errors.ArgumentError, "already has an attribute 'keys'"),
+        (lambda: nn.ModuleDict({3: nn.ReLU()}), errors.ArgumentTypeError, "must be a string, got int: 3"),
+        (lambda: nn.ParameterList(mg.ones(2)), errors.ArgumentTypeError, "ParameterList: expected an iterable"),
+        (lambda: nn.ParameterList([])[0], errors.DimError, "ParameterList: index 0 is out of range for 0 parameters"),
+        (lambda: nn.ParameterDict()["x"], KeyError, "ParameterDict: it has no parameter 'x'"),
+        (lambda: nn.ParameterDict().popitem(), KeyError, "it is empty"),
+        (lambda: nn.ParameterDict({"a.b": mg.ones(1)}), errors.ArgumentError, "must not be empty or contain a dot"),
+        (lambda: nn.ParameterDict({"pop": mg.ones(1)}), errors.ArgumentError, "already has an attribute 'pop'"),
+        (lambda: nn.ParameterList([])(1), NotImplementedError, "ParameterList has no forward"),
+    ],
+)
+def test_mistakes_with_containers_are_named(call: Any, kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=message):
+        call()
+
+
+# --- names, hooks and conversion ----------------------------------------------------------------------------------
+
+
+def test_parts_are_found_by_their_dotted_names() -> None:
+    net = Net()
+    assert net.get_submodule("") is net
+    assert net.get_submodule("features.1") is net.features[1]
+    assert net.get_parameter("features.0.bias") is net.features[0].bias
+    assert net.get_parameter("scale") is net.scale
+    assert net.get_buffer("features.1.running_mean") is net.features[1].running_mean
+    assert [n for n, _ in net.named_children()] == ["features", "head"]
+    assert [n for n, _ in net.named_parameters(prefix="net", recurse=False)] == ["net.scale"]
+    assert [p is net.scale for p in net.parameters(recurse=False)] == [True]
+    assert list(net.buffers(recurse=False)) == []
+    assert list(net.state_dict(prefix="net.")) == ["net." + name for name in NAMES]
+    assert net.state_dict(keep_vars=True)["scale"] is net.scale
+    assert {"scale", "features", "head", "forward"} <= set(dir(net))
+    assert "0" not in dir(net.features)
+
+
+@pytest.mark.parametrize(
+    ("get", "message"),
+    [
+        (lambda n: n.get_submodule("features.9"), r"get_submodule: 'features.9': Sequential has no module '9', only"),
+        (lambda n: n.get_submodule("scale"), "Net has no module 'scale', only .*'features', 'head'"),
+        (lambda n: n.get_parameter("head.bias"), r"get_parameter: 'head.bias': Linear has no parameter 'bias', only"),
+        (lambda n: n.get_parameter("features.1.running_mean"), "has no parameter 'running_mean'"),
+        (lambda n: n.get_buffer("head.weight"), r"Linear has no buffer 'weight', only \[\]"),
+    ],
+)
+def test_parts_that_do_not_exist_are_named(get: Any, message: str) -> None:
+    for kind in (errors.ArgumentError, AttributeError, KeyError):
+        with pytest.raises(kind, match=message):
+            get(Net())
+
+
+def test_what_is_shared_under_two_names_is_in_the_state_twice() -> None:
+    layer = nn.Linear(2, 2)
+    net = nn.Sequential(layer, layer)
+    names = ["0.weight", "0.bias", "1.weight", "1.bias"]
+    assert list(net.state_dict()) == names
+    assert [n for n, _ in net.named_parameters()] == names[:2]
+    assert [n for n, _ in net.named_parameters(remove_duplicate=False)] == names
+    assert [n for n, _ in net.named_modules(remove_duplicate=False)] == ["", "0", "1"]
+    assert [n for n, _ in net.named_children()] == ["0"]
+    with pytest.raises(errors.ArgumentError, match=r"missing \['1.weight', '1.bias'\]"):
+        net.load_state_dict(layer.state_dict(prefix="0."))
+    net.load_state_dict(nn.Sequential(nn.Linear(2, 2), last := nn.Linear(2, 2)).state_dict())
+    assert mg.equal(layer.weight, last.weight)
+
+
+def test_buffers_may_be_left_out_of_the_state() -> None:
+    module = nn.Module()
+    module.register_buffer("kept", mg.ones(1))
+    module.register_buffer("cache", mg.ones(1), persistent=False)
+    assert [n for n, _ in module.named_buffers()] == ["kept", "cache"]
+    assert list(module.state_dict()) == ["kept"]
+    assert module.load_state_dict({"kept": mg.zeros(1)}) == ([], [])
+    assert list(copy.deepcopy(module).state_dict()) == ["kept"]
+    module.register_buffer("cache", mg.ones(1))
+    assert list(module.state_dict()) == ["kept", "cache"]
+
+
+def test_hooks_see_and_change_what_goes_in_and_out() -> None:
+    layer, seen = nn.Linear(1, 1, bias=False), []
+    layer.weight.data = mg.tensor([[2.0]])
+    one = mg.ones(1, 1)
+    watching = layer.register_forward_hook(lambda m, args, out: seen.append((m, args, out.item())))
+    assert layer(one).item() == 2.0
+    assert seen == [(layer, (one,), 2.0)]
+    with (
+        layer.register_forward_pre_hook(lambda m, args: args[0] * 3),
+        layer.register_forward_hook(lambda m, a, out: out + 1),
+    ):
+        assert layer(one).item() == 7.0
+        first = layer.register_forward_hook(lambda m, a, out: out * 10, prepend=True)
+        assert layer(one).item() == 61.0
+        first.remove()
+        first.remove()
+    assert layer(one).item() == 2.0
+    assert [out for _, _, out in seen] == [2.0, 6.0, 60.0, 2.0]
+    watching.remove()
+    layer.register_forward_pre_hook(lambda m, args, kwargs: ((), {"input": kwargs["input"] * 5}), with_kwargs=True)
+    layer.register_forward_hook(lambda m, args, kwargs, out: out + kwargs["input"], with_kwargs=True)
+    assert layer(input=one).item() == 15.0
+    out = layer(input=one.requires_grad_())
+    out.backward()
+    assert one.grad.item() == 15.0
+    assert len(seen) == 4
+
+
+def test_a_hook_may_remove_itself() -> None:
+    layer, calls = nn.ReLU(), []
+    handle = layer.register_forward_hook(lambda m, a, out: (calls.append(1), handle.remove())[1])
+    layer.register_forward_hook(lambda m, a, out: calls.append(2))
+    layer(mg.ones(1))
+    layer(mg.ones(1))
+    assert calls == [1, 2, 2]
+
+
+def test_conversion_to_other_dtypes() -> None:
+    net = Net()
+    assert net.half().scale.dtype == mg.float16
+    assert net.features[1].num_batches_tracked.dtype == mg.int64
+    assert net.to(mg.ones(1, dtype=mg.float64)).scale.dtype == mg.float64
+    assert net.to(dtype=mg.float32).scale.dtype == mg.float32
+    assert net.to("cpu").to().scale.dtype == mg.float32
+    assert net.type(mg.float64) is net
+    assert {str(v.dtype) for v in net.state_dict().values()} == {"float64"}
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "message"),
+    [
+        (lambda n: n.to(mg.int64), errors.DtypeError, "to: modules are converted to floating dtypes only, got int64"),
+        (lambda n: n.to("cuda"), errors.DtypeError, "cuda"),
+        (lambda n: n.train("yes"), errors.ArgumentTypeError, "train: mode must be True or False, got str"),
+        (
+            lambda n: n.register_parameter("a.b", None),
+            errors.ArgumentError,
+            "must not be empty or contain a dot, got 'a.b'",
+        ),
+        (lambda n: n.register_buffer("", None), errors.ArgumentError, "register_buffer: the name must not be empty"),
+        (lambda n: n.register_buffer("forward", None), errors.ArgumentError, "Net already has an attribute 'forward'"),
+        (lambda n: n.register_parameter("head", None), errors.ArgumentError, "Net already has an attribute 'head'"),
+        (lambda n: n.add_module("x", 3), errors.ArgumentTypeError, "expected a Module as 'x', got int"),
+        (lambda n: n.register_module(3, nn.ReLU()), errors.ArgumentTypeError, "must be a string, got int: 3"),
+        (
+            lambda n: setattr(n, "head", 3),
+            errors.ArgumentTypeError,
+            "head is a module: assign a Module or None, got int",
+        ),
+        (lambda n: n.get_submodule(3), errors.ArgumentTypeError, "get_submodule: the name must be a string, got int"),
+        (
+            lambda n: n.register_forward_hook(3),
+            errors.ArgumentTypeError,
+            "register_forward_hook: the hook must be a fun",
+        ),
+        (
+            lambda n: n.register_forward_hook(print, always_call=True),
+            NotImplementedError,
+            "always_call=True is not supp",
+        ),
+        (lambda n: n.load_state_dict({}, assign=True), NotImplementedError, "assign=True is not supported"),
+        (lambda n: n.nothing, AttributeError, "Net has no attribute 'nothing'"),
+    ],
+)
+def test_mistakes_with_modules_are_named(call: Any, kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=message):
+        call(Net())
+
+
+def test_reading_before_super_init_is_named() -> None:
+    class Forgot(nn.Module):
+        def __init__(self) -> None:
+            pass
+
+    with pytest.raises(AttributeError, match=r"Forgot has no attribute .* super\(\).__init__\(\) was not called"):
+        Forgot()(1)
+
+
+def test_the_nearest_element_is_found_in_the_dtype_of_the_input() -> None:
+    """As in PyTorch: the centre of the middle one of 11 elements lies on an edge of 26, up to rounding."""
+    found = [
+        nn.Upsample(11, mode="nearest-exact")(mg.arange(26, dtype=dtype).reshape(1, 1, 26))[0, 0, 5].item()
+        for dtype in (mg.float32, mg.float64)
+    ]
+    assert found == [13.0, 12.0]
+
+
+def test_empty_images_are_unshuffled_to_the_right_shape() -> None:
+    """PyTorch returns them in the shape of the input."""
+    assert nn.PixelUnshuffle(2)(mg.ones(0, 1, 2, 4)).shape == (0, 4, 1, 2)
+    assert nn.PixelUnshuffle(2)(mg.ones(1, 2, 0, 2)).shape == (1, 8, 0, 1)
 
 
 @pytest.mark.torch

@@ -14,6 +14,7 @@ from . import (
     pooling,
     products,
     rectifiers,
+    recurrent,
     regularization,
     standardization,
     vision,
@@ -29,6 +30,7 @@ from .normalization import *
 from .pooling import *
 from .products import *
 from .rectifiers import *
+from .recurrent import *
 from .regularization import *
 from .standardization import *
 from .vision import *
@@ -46,6 +48,7 @@ __all__ += padding.__all__
 __all__ += pooling.__all__
 __all__ += standardization.__all__
 __all__ += rectifiers.__all__
+__all__ += recurrent.__all__
 __all__ += products.__all__
 __all__ += regularization.__all__
 __all__ += vision.__all__

@@ -103,13 +103,18 @@ def _sigmoid_in_place(x: Array) -> None:
 
 
 def _parameter_gradients(
-    d_inputs: Array, d_hidden: Array, x: Array, before: Array, w_ih: Array
+    d_inputs: Array, d_hidden: Array, x: Array, before: Array, w_ih: Array, with_x: bool
 ) -> tuple[Array, Array, Array, Array, Array]:
-    """The gradients of x, W_ih, W_hh, b_ih and b_hh from those of the sums W_ih x + b_ih and W_hh h + b_hh."""
+    """The gradients of x, W_ih, W_hh, b_ih and b_hh from those of the sums W_ih x + b_ih and W_hh h + b_hh.
+
+    That of x is left at zeros unless `with_x`: data need no gradient, and it is a fourth of the products.
+    """
     by_input, by_state = _rows(d_inputs), _rows(d_hidden)
-    d_x = np.matmul(by_input, w_ih).reshape(x.shape)
+    d_x = np.matmul(by_input, w_ih).reshape(x.shape) if with_x else np.zeros_like(x)
     d_w_ih, d_w_hh = np.matmul(by_input.T, _rows(x)), np.matmul(by_state.T, _rows(before))
-    return d_x, d_w_ih, d_w_hh, np.add.reduce(by_input, axis=0), np.add.reduce(by_state, axis=0)
+    d_b_ih = np.add.reduce(by_input, axis=0)
+    d_b_hh = d_b_ih.copy() if d_hidden is d_inputs else np.add.reduce(by_state, axis=0)
+    return d_x, d_w_ih, d_w_hh, d_b_ih, d_b_hh
 
 
 # --- RNN ----------------------------------------------------------------------------------------------------------
@@ -141,7 +146,7 @@ def _rnn(x: Array, h: Array, w_ih: Array, w_hh: Array, b_ih: Array, b_hh: Array,
 @op
 def _rnn_backward(
     d_outputs: Array, x: Array, h: Array, w_ih: Array, w_hh: Array, b_ih: Array, b_hh: Array,
-    *, nonlinearity: str, outputs: Array,
+    *, nonlinearity: str, outputs: Array, with_x: bool,
 ) -> tuple[Array, ...]:  # fmt: skip
     d_outputs, outputs = _steps(d_outputs), _steps(outputs)
     d_sums = np.empty_like(outputs)
@@ -153,13 +158,16 @@ def _rnn_backward(
         else:
             d_sums[t] = np.where(outputs[t] <= 0, 0, d_h)
         d_h = np.matmul(d_sums[t], w_hh)
-    d_x, *d_parameters = _parameter_gradients(d_sums, d_sums, x, _before(h, outputs), w_ih)
+    d_x, *d_parameters = _parameter_gradients(d_sums, d_sums, x, _before(h, outputs), w_ih, with_x)
     return d_x, d_h, *d_parameters
 
 
-_rnn.defvjp(
-    joint=lambda g, out, *inputs, nonlinearity: _rnn_backward(g, *inputs, nonlinearity=nonlinearity, outputs=out._array)
-)
+def _rnn_vjp(g: Any, out: Any, *inputs: Any, nonlinearity: str) -> Any:
+    saved = {"nonlinearity": nonlinearity, "outputs": out._array}
+    return _rnn_backward(g, *inputs, **saved, with_x=inputs[0].requires_grad)
+
+
+_rnn.defvjp(joint=_rnn_vjp)
 _rnn_backward.defvjp(joint=vjp_of(_backward_formula(_rnn_formula, outputs=1)))
 
 
@@ -203,24 +211,24 @@ def _lstm(
 ) -> tuple[Array, Array, Array]:
     """Outputs and cell states (T, B, H), and the gates (T, 4, B, H), which the backward pass needs again."""
     gates = _projected(_steps(x), w_ih, b_ih + b_hh, 4)
-    outputs, cells = np.empty_like(gates[:, 0]), np.empty_like(gates[:, 0])
+    outputs, cells = (np.empty((*x.shape[:-1], h.shape[-1]), gates.dtype) for _ in range(2))
+    all_h, all_c = _steps(outputs), _steps(cells)
     recurrent = _recurrent(w_hh, 4, len(gates))
     for t, (i, f, g, o) in enumerate(gates):
         gates[t] += np.matmul(h, recurrent)
         _sigmoid_in_place(gates[t, :2])
         np.tanh(g, out=g)
         _sigmoid_in_place(o)
-        cells[t] = c = f * c + i * g
-        outputs[t] = h = o * np.tanh(c)
-    shape = (*x.shape[:-1], h.shape[-1])
-    return outputs.reshape(shape), cells.reshape(shape), gates
+        all_c[t] = c = f * c + i * g
+        all_h[t] = h = o * np.tanh(c)
+    return outputs, cells, gates
 
 
 @op
 def _lstm_backward(
     d_outputs: Array, d_cells: Array,
     x: Array, h: Array, c: Array, w_ih: Array, w_hh: Array, b_ih: Array, b_hh: Array,
-    *, outputs: Array, cells: Array, gates: Array,
+    *, outputs: Array, cells: Array, gates: Array, with_x: bool,
 ) -> tuple[Array, ...]:  # fmt: skip
     d_outputs, d_cells, outputs, cells = _steps(d_outputs), _steps(d_cells), _steps(outputs), _steps(cells)
     i, f, g, o = gates.swapaxes(0, 1)
@@ -241,13 +249,14 @@ def _lstm_backward(
         d_gates[t, 3] *= d_h
         d_h = np.matmul(d_sums[t], w_hh)
         d_c = d_c * f[t]
-    d_x, *d_parameters = _parameter_gradients(d_sums, d_sums, x, _before(h, outputs), w_ih)
+    d_x, *d_parameters = _parameter_gradients(d_sums, d_sums, x, _before(h, outputs), w_ih, with_x)
     return d_x, d_h, d_c, *d_parameters
 
 
 def _lstm_vjp(g: Any, out: Any, *inputs: Any) -> Any:
     outputs, cells, gates = (o._array for o in out)
-    return _lstm_backward(g[0], g[1], *inputs, outputs=outputs, cells=cells, gates=gates)
+    saved = {"outputs": outputs, "cells": cells, "gates": gates}
+    return _lstm_backward(g[0], g[1], *inputs, **saved, with_x=inputs[0].requires_grad)
 
 
 _lstm.defvjp(joint=_lstm_vjp)
@@ -301,7 +310,7 @@ def _gru(x: Array, h: Array, w_ih: Array, w_hh: Array, b_ih: Array, b_hh: Array)
 @op
 def _gru_backward(
     d_outputs: Array, x: Array, h: Array, w_ih: Array, w_hh: Array, b_ih: Array, b_hh: Array,
-    *, outputs: Array, gates: Array, h_n: Array,
+    *, outputs: Array, gates: Array, h_n: Array, with_x: bool,
 ) -> tuple[Array, ...]:  # fmt: skip
     d_outputs, outputs = _steps(d_outputs), _steps(outputs)
     r, z, n = gates.swapaxes(0, 1)
@@ -321,13 +330,14 @@ def _gru_backward(
         d_h = np.matmul(d_hidden[t], w_hh) + d_h * z[t]
     d_inputs = d_hidden.copy()
     _gates_first(d_inputs, 3)[:, 2] = totals * by_n
-    d_x, *d_parameters = _parameter_gradients(d_inputs, d_hidden, x, before, w_ih)
+    d_x, *d_parameters = _parameter_gradients(d_inputs, d_hidden, x, before, w_ih, with_x)
     return d_x, d_h, *d_parameters
 
 
 def _gru_vjp(g: Any, out: Any, *inputs: Any) -> Any:
     outputs, gates, h_n = (o._array for o in out)
-    return _gru_backward(g[0], *inputs, outputs=outputs, gates=gates, h_n=h_n)
+    saved = {"outputs": outputs, "gates": gates, "h_n": h_n}
+    return _gru_backward(g[0], *inputs, **saved, with_x=inputs[0].requires_grad)
 
 
 _gru.defvjp(joint=_gru_vjp)

@@ -11,6 +11,7 @@ from ...creation import Generator, zeros
 from ...errors import ArgumentError, ArgumentTypeError, DtypeError, ShapeError
 from ...ops import cat, linear, softmax, where
 from ...tensor import Tensor, from_array
+from .arguments import need_numbers, need_tensors
 from .regularization import dropout
 
 __all__ = ["multi_head_attention_forward", "scaled_dot_product_attention"]
@@ -49,6 +50,7 @@ def scaled_dot_product_attention(
     """
     name = "scaled_dot_product_attention"
     check_operands(name, query, key, value)
+    need_numbers(name, dropout_p=dropout_p)
     if not 0 <= dropout_p <= 1:
         raise ArgumentError(f"{name}: dropout_p is a probability in [0, 1], got {dropout_p}")
     if is_causal and attn_mask is not None:
@@ -69,9 +71,8 @@ def check_operands(name: str, query: Any, key: Any, value: Any) -> None:
     Raises:
         ArgumentTypeError, DtypeError, ShapeError.
     """
+    need_tensors(name, query=query, key=key, value=value)
     for what, x in (("query", query), ("key", key), ("value", value)):
-        if not isinstance(x, Tensor):
-            raise ArgumentTypeError(f"{name}: {what} must be a Tensor, got {type(x).__name__}")
         if x.dtype != query.dtype or x.dtype.kind not in "fc":
             raise DtypeError(
                 f"{name}: query, key and value must have one floating dtype, got {what} of {x.dtype} and query of "
@@ -97,7 +98,9 @@ def _scores(name: str, query: Any, key: Any, scale: float | None = None) -> Any:
     """How well each query matches each key, (..., L, S)."""
     if query.shape[-1] != key.shape[-1]:
         raise ShapeError(f"{name}: query {query.shape} and key {key.shape} must have one size in the last dimension")
-    if scale is None:
+    if scale is not None:
+        need_numbers(name, scale=scale)
+    else:
         scale = 1 / math.sqrt(query.shape[-1]) if query.shape[-1] else 1.0
     return _product(name, query * scale, key.mT)
 
@@ -110,8 +113,7 @@ def _product(name: str, x: Any, y: Any) -> Any:
 
 
 def _masked(name: str, scores: Any, mask: Any) -> Any:
-    if not isinstance(mask, Tensor):
-        raise ArgumentTypeError(f"{name}: attn_mask must be a Tensor, got {type(mask).__name__}")
+    need_tensors(name, attn_mask=mask)
     if mask.dtype != np.bool_ and mask.dtype != scores.dtype:
         raise DtypeError(f"{name}: attn_mask must be bool or of the query's {scores.dtype}, got {mask.dtype}")
     try:
@@ -187,6 +189,12 @@ def multi_head_attention_forward(
         if static is not None:
             raise NotImplementedError(f"{name}: {what} is not supported; pass keys and values to be projected")
     check_operands(name, query, key, value)
+    given = {
+        "in_proj_weight": in_proj_weight, "in_proj_bias": in_proj_bias, "bias_k": bias_k, "bias_v": bias_v,
+        "out_proj_bias": out_proj_bias, "q_proj_weight": q_proj_weight, "k_proj_weight": k_proj_weight,
+        "v_proj_weight": v_proj_weight, "key_padding_mask": key_padding_mask, "attn_mask": attn_mask,
+    }  # fmt: skip
+    need_tensors(name, out_proj_weight=out_proj_weight, **{k: v for k, v in given.items() if v is not None})
     batched = query.ndim == 3
     _check_ranks(name, query, key, value, key_padding_mask)
     if not batched:
@@ -233,8 +241,6 @@ def _check_ranks(name: str, query: Tensor, key: Tensor, value: Tensor, key_paddi
         )
     if key_padding_mask is None:
         return
-    if not isinstance(key_padding_mask, Tensor):
-        raise ArgumentTypeError(f"{name}: key_padding_mask must be a Tensor, got {type(key_padding_mask).__name__}")
     expected = key.shape[:-1][::-1]
     if key_padding_mask.shape != expected:
         raise ShapeError(
@@ -247,8 +253,10 @@ def _check_sizes(
 ) -> None:
     if query.shape[-1] != embed_dim:
         raise ShapeError(f"{name}: query must have the size embed_dim = {embed_dim} at the end, got {query.shape}")
-    if num_heads <= 0 or embed_dim % num_heads:
-        raise ArgumentError(f"{name}: num_heads must divide embed_dim, got {num_heads} heads for {embed_dim}")
+    if not isinstance(num_heads, int) or num_heads <= 0 or embed_dim % num_heads:
+        raise ArgumentError(
+            f"{name}: num_heads must be an int that divides embed_dim, got {num_heads!r} heads for {embed_dim}"
+        )
     common = 2 if separate else 3
     if key.shape[:common] != value.shape[:common]:
         what = "length and batch" if separate else "shape"
@@ -281,8 +289,6 @@ def _joint_mask(name: str, query: Tensor, key: Tensor, num_heads: int, attn_mask
 
 def _additive(name: str, what: str, mask: Any, dtype: Any) -> Any:
     """A mask as numbers to add to the scores: -inf where a boolean one is true."""
-    if not isinstance(mask, Tensor):
-        raise ArgumentTypeError(f"{name}: {what} must be a Tensor, got {type(mask).__name__}")
     if mask.dtype == np.bool_:
         return from_array(np.where(mask._array, dtype.type(NEVER), dtype.type(0)))
     if mask.dtype != dtype:

@@ -8,6 +8,7 @@ from typing import Any
 from ...errors import ArgumentTypeError, DtypeError, ShapeError
 from ...tensor import Tensor
 from ._recurrence import gru, lstm, rnn
+from .arguments import need_tensors
 
 __all__ = ["gru_cell", "lstm_cell", "rnn_relu_cell", "rnn_tanh_cell"]
 
@@ -40,9 +41,7 @@ def check_tensors(name: str, given: dict[str, Any], like: str) -> None:
     Raises:
         ArgumentTypeError, DtypeError.
     """
-    for what, value in given.items():
-        if not isinstance(value, Tensor):
-            raise ArgumentTypeError(f"{name}: {what} must be a Tensor, got {type(value).__name__}")
+    need_tensors(name, **given)
     dtype = given[like].dtype
     for what, value in given.items():
         if value.dtype != dtype or dtype.kind not in "fc":

@@ -94,10 +94,11 @@ class Taps(NamedTuple):
 
 def _linear_taps(axis: Axis) -> Taps:
     """The straight line between the two neighbours; beyond the outer centres, the outer element."""
-    centres = axis.order if axis.size == axis.out_size else np.maximum(axis.centres, 0)
+    same = axis.size == axis.out_size  # then no element meets its neighbour, which may be nan
+    centres = axis.order if same else np.maximum(axis.centres, 0)
     first = np.minimum(np.floor(centres), axis.size - 1)
     ahead = np.clip(centres - first, 0, 1)
-    return _taps(axis, first, [0, 1], [1 - ahead, ahead])
+    return _taps(axis, first, [0, 0 if same else 1], [1 - ahead, ahead])
 
 
 def _cubic_taps(axis: Axis) -> Taps:

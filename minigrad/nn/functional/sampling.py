@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -132,7 +132,7 @@ _nearest.defvjp(_nearest_vjp, lambda g, out, x, grid, **padding: from_array(np.z
 
 # --- the functions ----------------------------------------------------------------------------------------------------
 
-_SAMPLERS = {"bilinear": _bilinear, "nearest": _nearest, "bicubic": _bicubic}
+_SAMPLERS: dict[str, Callable[..., Any]] = {"bilinear": _bilinear, "nearest": _nearest, "bicubic": _bicubic}
 
 
 def _aligned(name: str, align_corners: Any) -> bool:

@@ -117,10 +117,10 @@ def without_weights(m: Any, *args: Any, **options: Any) -> Any:
 ALONE = "without weights"
 # Second derivatives exist, but checking them numerically would take too long. In float32 the rounding of projections
 # is amplified by the softmax, twice.
-LARGE = {"smooth": False, "loose": 20.0}
+LARGE: dict[str, Any] = {"smooth": False, "loose": 20.0}
 
 query, key, value = x(2, 1, 2), x(3, 1, 2), x(3, 1, 2)
-case(NAME, query, key, value, 2, 1, *weights())
+case(NAME, query, key, value, 2, 1, *weights(), loose=LARGE["loose"])
 case(NAME, query, key, value, 2, 2, *weights(), need_weights=True, **LARGE)
 case(NAME, query, key, value, 2, 2, *weights(), average_attn_weights=False, **LARGE)
 case(NAME, x(2, 2), x(3, 2), x(3, 2), 2, 2, *weights(), **LARGE)

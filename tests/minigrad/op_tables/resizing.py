@@ -40,13 +40,13 @@ for mode, sizes, size in (
 ):
     scales = tuple((1.7, 2.0, 0.6)[: len(sizes)])
     for align_corners in (False, True):
-        case("interpolate", x(2, 2, *sizes), size, mode=mode, align_corners=align_corners)
+        case("interpolate", x(2, 1, *sizes), size, mode=mode, align_corners=align_corners)
         case("interpolate", x(1, 1, *sizes), scale_factor=scales, mode=mode, align_corners=align_corners)
         case("interpolate", x(1, 1, *sizes), 1, mode=mode, align_corners=align_corners)
         case("interpolate", x(1, 1, *[1] * len(sizes)), 3, mode=mode, align_corners=align_corners)
     case("interpolate", x(1, 2, *sizes), sizes, mode=mode, note="to the same size")
-    case("interpolate", x(1, 2, *sizes), scale_factor=1.7, recompute_scale_factor=False, mode=mode)
-    case("interpolate", x(1, 2, *sizes), scale_factor=1.7, recompute_scale_factor=True, mode=mode)
+    case("interpolate", x(1, 1, *sizes), scale_factor=1.7, recompute_scale_factor=False, mode=mode)
+    case("interpolate", x(1, 1, *sizes), scale_factor=1.7, recompute_scale_factor=True, mode=mode)
     case("interpolate", x(0, 2, *sizes), 2, mode=mode)
     case("interpolate", x(2, 1, *sizes).transposed, 4, mode=mode)
     case("interpolate", x(2, 1, *sizes).strided, 4, mode=mode)
