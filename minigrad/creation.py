@@ -70,7 +70,7 @@ def full(size: Sequence[int], fill_value: Any, *, dtype: Any = None, requires_gr
     value = _number("full", fill_value)
     resolved = scalar_dtype(value) if dtype is None else as_dtype(dtype)
     try:
-        return _made(np.full(_shape("full", (size,)), value, resolved), requires_grad)
+        return _made(np.full(_shape("full", (size,)), np.array(value, resolved)), requires_grad)
     except OverflowError:
         raise ArgumentError(f"full: {value} is out of the range of {resolved}") from None
 

@@ -32,6 +32,12 @@ class LinAlgError(ArgumentError, RuntimeError):
     """A matrix that has no such result (it is singular, not positive definite), or LAPACK found none."""
 
 
+class UnknownNameError(ArgumentError, AttributeError, KeyError):
+    """A parameter, buffer or module that does not exist."""
+
+    __str__ = Exception.__str__  # that of KeyError would quote the message
+
+
 class ArgumentTypeError(MinigradError, TypeError):
     """An argument of the wrong Python type."""
 

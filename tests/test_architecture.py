@@ -79,7 +79,7 @@ def test_minigrad_adds_almost_nothing_to_numpy() -> None:
     assert not {name for name in foreign if name.split(".")[0] not in sys.stdlib_module_names | {"numpy"}}
     typing = {"numpy.typing", "numpy._typing._add_docstring"}
     assert not {name for name in foreign - typing if name.startswith("numpy.")}  # numpy.random takes a while
-    assert len(foreign) <= 12, sorted(foreign)
+    assert len(foreign) <= 16, sorted(foreign)  # more in Python 3.10 than later
 
 
 def test_only_optional_parts_of_numpy_and_the_standard_library_are_missing_in_the_core() -> None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..dtypes import as_dtype
-from ..errors import ArgumentError, ArgumentTypeError, DtypeError, ShapeError
+from ..errors import ArgumentError, ArgumentTypeError, DtypeError, ShapeError, UnknownNameError
 from ..recording import no_grad
 from ..tensor import Tensor, as_tensor
 from .hooks import Hook, RemovableHandle, call_with_hooks
@@ -23,12 +23,6 @@ class IncompatibleKeys(NamedTuple):
 
     missing_keys: list[str]
     unexpected_keys: list[str]
-
-
-class UnknownNameError(ArgumentError, AttributeError, KeyError):
-    """A parameter, buffer or module that does not exist."""
-
-    __str__ = Exception.__str__  # that of KeyError would quote the message
 
 
 _REGISTRIES = {"_parameters": "parameter", "_buffers": "buffer", "_modules": "module"}

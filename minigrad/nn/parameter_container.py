@@ -7,9 +7,9 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, KeysView, Mapping
 from typing import Any
 
-from ..errors import ArgumentTypeError, DimError
+from ..errors import ArgumentTypeError, DimError, UnknownNameError
 from ..tensor import Tensor
-from .module import Module, Parameter, UnknownNameError
+from .module import Module, Parameter
 
 __all__ = ["ParameterDict", "ParameterList"]
 

@@ -197,6 +197,7 @@ CASES: list[tuple[str, Callable[[Any], Any], type[Exception], str, bool]] = [
     ("unknown argument", lambda m: m.exp(m.ones(2), foo=1), errors.ArgumentTypeError, "exp: .*foo", True),
     ("randint range", lambda m: m.randint(5, 5, (2,)), errors.ArgumentError, "low must be less than high, got 5 and 5",
      False),
+    ("unknown parameter", lambda m: m.nn.Linear(2, 2).get_parameter("wieght"), errors.UnknownNameError, "wieght", True),
     ("singular matrix", lambda m: m.linalg.inv(m.zeros(2, 2)), errors.LinAlgError, "inv", True),
     ("generator of another kind", lambda m: m.rand(2, generator=np.random.default_rng(0)), errors.ArgumentTypeError,
      r"generator: expected a minigrad\.Generator, got Generator", True),

@@ -6,12 +6,12 @@ from typing import Any
 
 from ...dtypes import promote_types
 from ...errors import DtypeError
-from ...ops import norm
+from ...ops import norm, pdist
 from ...ops.shape import checked_dim
 from ...tensor import Tensor
 from .loss_arguments import at_least, common_shape
 
-__all__ = ["cosine_similarity", "pairwise_distance"]
+__all__ = ["cosine_similarity", "pairwise_distance", "pdist"]
 
 
 def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Any:

@@ -165,6 +165,7 @@ _spread.defvjp(lambda g, out, dy, taps: _weighted(g, taps=taps))
 # --- arguments --------------------------------------------------------------------------------------------------------
 
 _AREA = (adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d)
+_LARGEST = 2**31 - 1
 _DIMS = {"linear": 1, "bilinear": 2, "trilinear": 3, "bicubic": 2}  # the other modes take 1 to 3
 
 
@@ -228,8 +229,8 @@ def _axes(
         if recompute:
             raise ArgumentError(f"{name}: recompute_scale_factor=True has no meaning with size; leave it out")
         new = per_dim(name, "size", _for_each(name, "size", size, dims), dims, least=1)
-    if min(new) < 1:
-        raise ShapeError(f"{name}: the sizes {sizes} of the input would become {new}; each must be at least 1")
+    if min(new) < 1 or max(new) > _LARGEST:
+        raise ShapeError(f"{name}: the sizes {sizes} of the input would become {new}; each must be 1 to {_LARGEST}")
     dtype = np.result_type(input.dtype, np.float32)
     return [Axis(n, m, s, bool(align_corners), dtype) for n, m, s in zip(sizes, new, scales, strict=True)]
 

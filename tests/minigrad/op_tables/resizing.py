@@ -129,6 +129,7 @@ wrong_interpolate(ArgumentError, "scale_factor must be finite and > 0", "got -1"
 wrong_interpolate(ArgumentError, "scale_factor must be finite and > 0", "got nan", scale_factor=NAN)
 wrong_interpolate(ArgumentError, "scale_factor must be finite and > 0", "got inf", scale_factor=INF)
 wrong_interpolate(ShapeError, "sizes (2, 2) of the input would become (0, 0)", scale_factor=0.3)
+wrong_interpolate(ShapeError, "each must be 1 to 2147483647", scale_factor=1e300)
 wrong_interpolate(ArgumentError, "mode must be", "got 'cubic'", size=2, mode="cubic")
 wrong_interpolate(ShapeError, "mode='linear' takes", "3 dimensions", "(1, 1, 2, 2)", size=2, mode="linear")
 wrong_interpolate(ShapeError, "3, 4 or 5 dimensions", "(2, 2)", sizes=(2, 2), size=2)
