@@ -117,8 +117,7 @@ class Op:
                 out._storage = args[0]._shared_storage()
         else:
             # Changes of an input would go unnoticed in what the op did not declare to be a view of it.
-            fresh = result.base is None and result is not arrays[0] and len(arrays) < 3 and result is not arrays[-1]
-            out = from_array(result if fresh or not _shares_memory(result, arrays) else result.copy())
+            out = from_array(result.copy() if _shares_memory(result, arrays) else result)
         if self.differentiable and recording():
             for t in args:
                 if t._requires_grad:
@@ -265,7 +264,11 @@ ndarray, asarray, new_tensor, recording = np.ndarray, np.asarray, Tensor.__new__
 
 def _shares_memory(result: Array, inputs: list[Array]) -> bool:
     """Whether an op has returned one of its inputs, or a view of one."""
-    return any(result is a or (result.base is not None and np.may_share_memory(result, a)) for a in inputs)
+    is_view = result.base is not None
+    for a in inputs:  # noqa: SIM110  (a generator would cost more than all its comparisons)
+        if result is a or (is_view and np.may_share_memory(result, a)):
+            return True
+    return False
 
 
 @overload

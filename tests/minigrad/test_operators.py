@@ -155,3 +155,16 @@ def test_a_wrong_vjp_is_named() -> None:
     x = minigrad.ones(2).requires_grad_()
     with pytest.raises(minigrad.errors.VjpError, match=r"glue: the vjp of input 1 returned shape \(1,\)"):
         glue(x, x).backward(minigrad.ones(2))
+
+
+def test_a_gradient_does_not_share_the_memory_of_its_tensor() -> None:
+    @minigrad.op
+    def half_square(x: np.ndarray) -> np.ndarray:
+        return x * x / 2
+
+    half_square.defvjp(lambda g, out, x: x)  # right for g = 1, and the input itself
+    x = minigrad.tensor([1.0], requires_grad=True)
+    half_square(x).backward()
+    assert x.grad is not None
+    x.grad.zero_()
+    assert x.tolist() == [1.0]
