@@ -208,12 +208,15 @@ def filled(value: Any, change: Callable[[Any], Any]) -> Any:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A wrong call: the class of the error, and fragments that its message contains, the name of the op first."""
+    """A wrong call: the class of the error, and fragments that its message contains, the name of the op first.
+
+    `torch_allows` is None where PyTorch may or may not notice, because it reads memory that is not its own.
+    """
 
     error: type[minigrad.MinigradError]
     call: Callable[[Any], Any]
     says: tuple[str, ...]
-    torch_allows: bool = False
+    torch_allows: bool | None = False
 
     @property
     def name(self) -> str:
@@ -300,7 +303,11 @@ class Table:
         self.cases.append(Case(name, (state, *inputs), {}, made, note, smooth, twice, loose))
 
     def wrong(
-        self, error: type[minigrad.MinigradError], call: Callable[[Any], Any], *says: str, torch_allows: bool = False
+        self,
+        error: type[minigrad.MinigradError],
+        call: Callable[[Any], Any],
+        *says: str,
+        torch_allows: bool | None = False,
     ) -> None:
         """A call that must be refused; see `Mistake`."""
         self.mistakes.append(Mistake(error, call, says, torch_allows))

@@ -67,7 +67,7 @@ def test_every_reflected_operator_is_its_op(name: str) -> None:
     symbol, op = OPS[name]
     for x in TENSORS.values():
         for number in NUMBERS:
-            if name == "pow" and isinstance(number, np.ndarray) and x.ndim == 0:
+            if name == "pow" and isinstance(number, np.ndarray) and x.numel() == 1:
                 continue  # older versions of NumPy answer themselves, taking an integer exponent for an index
             assert outcome(symbol, number, x) == outcome(op, number, x), (number, x)
 

@@ -128,7 +128,8 @@ case("copysign", given([1.0, 2.0, -3.0]), given([-0.0, 0.0, -INF]), smooth=False
 case("copysign", given([1.0, -2.0]), -1.0)
 case("ldexp", x(3), given([2, 1, 0], "int64"))
 case("ldexp", x(3).fixed, given([2, -1, 0], "int64"))  # PyTorch's gradient is that of 2**-1 in integers, 0
-case("ldexp", given([1.0, INF, NAN]), given([INF, 1.0, 1.0]), smooth=False)
+# The second gradients at inf are inf or nan in PyTorch, depending on the signs of the upstream.
+case("ldexp", given([1.0, INF, NAN]), given([INF, 1.0, 1.0]), smooth=False, twice=False)
 case("heaviside", x(2, 3).fixed, x(3).fixed)
 case("heaviside", given([NAN, 0.0, 1.0, -1.0, -0.0]).fixed, given(0.5).fixed)
 case("heaviside", given([-1, 0, 1], "int64"), given([7, 7, 7], "int64"))
