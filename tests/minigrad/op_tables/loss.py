@@ -175,28 +175,6 @@ wrong(
     "cross_entropy: weight", "(3,)", "(4,)",
 )  # fmt: skip
 wrong(ShapeError, lambda m: m.nn.functional.cross_entropy(m.ones(()), m.tensor(0)), "cross_entropy:", "0-dim", "(N, C)")
-wrong(
-    ShapeError, lambda m: m.nn.functional.batch_norm(m.ones(1, 3), None, None, training=True), "batch_norm:", "(1, 3)",
-    "more than 1 value", "eval()",
-)  # fmt: skip
-wrong(ShapeError, lambda m: m.nn.functional.batch_norm(m.ones(3), None, None), "batch_norm:", "(3,)", "(N, C)")
-wrong(
-    ArgumentError, lambda m: m.nn.functional.batch_norm(m.ones(2, 3), None, None), "batch_norm:", "running_mean",
-    "training=False",
-)  # fmt: skip
-wrong(
-    ShapeError, lambda m: m.nn.functional.batch_norm(m.ones(2, 3), m.ones(2), m.ones(2)), "batch_norm: running_mean",
-    "(3,)", "(2,)",
-)  # fmt: skip
-wrong(
-    ShapeError, lambda m: m.nn.functional.batch_norm(m.ones(2, 3), None, None, m.ones(2), training=True),
-    "batch_norm: weight", "(3,)", "(2,)",
-)  # fmt: skip
-wrong(
-    DtypeError, lambda m: m.nn.functional.batch_norm(m.ones(2, 3).long(), None, None, training=True), "batch_norm:",
-    "int64", "x.float()",
-)  # fmt: skip
-wrong(ArgumentError, lambda m: m.nn.functional.dropout(m.ones(2), 1.5), "dropout:", "[0, 1]", "1.5")
 
 for loss in NUMBERS:
     wrong(ArgumentTypeError, lambda m, f=loss: getattr(m.nn.functional, f)(m.ones(2), [1.0, 1.0]), f"{loss}:", "target",
