@@ -10,7 +10,8 @@ from ...dtypes import Array
 from ...errors import ArgumentError, DtypeError, ShapeError
 from ...primitive import op
 from ...tensor import Tensor
-from .windows import Sizes, batched, check_images, checked_tensor, per_dim
+from .arguments import need_tensors
+from .windows import Sizes, batched, check_images, per_dim
 
 __all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
 
@@ -62,7 +63,7 @@ _convolution_weight.defvjp(
 def _channels(name: str, input: Any, weight: Any, bias: Any, dims: int, groups: Any, transposed: bool) -> int:
     """Check that the tensors fit; returns the number of groups."""
     check_images(name, input, dims)
-    checked_tensor(name, "weight", weight)
+    need_tensors(name, weight=weight)
     (groups,) = per_dim(name, "groups", groups, 1, least=1)
     layout = "(in_channels, out_channels/groups" if transposed else "(out_channels, in_channels/groups"
     layout += ", *kernel_size)"
@@ -77,7 +78,9 @@ def _channels(name: str, input: Any, weight: Any, bias: Any, dims: int, groups: 
             f"{input.shape[-dims - 1]} in input shape {input.shape}; weight is {layout}"
         )
     outputs = weight.shape[1] * groups if transposed else weight.shape[0]
-    if bias is not None and checked_tensor(name, "bias", bias).shape != (outputs,):
+    if bias is not None:
+        need_tensors(name, bias=bias)
+    if bias is not None and bias.shape != (outputs,):
         raise ShapeError(f"{name}: bias must have shape ({outputs},), one for each channel, got {bias.shape}")
     _same_dtype(name, [t for t in (input, weight, bias) if t is not None])
     return groups

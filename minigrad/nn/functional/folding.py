@@ -11,7 +11,8 @@ from ...dtypes import Array
 from ...errors import ShapeError
 from ...primitive import op
 from ...tensor import Tensor
-from .windows import Sizes, batched, check_images, checked_tensor, need_floating, per_dim
+from .arguments import need_floats, need_tensors
+from .windows import Sizes, batched, check_images, per_dim
 
 __all__ = ["fold", "unfold"]
 
@@ -67,7 +68,7 @@ def unfold(input: Tensor, kernel_size: Sizes, dilation: Sizes = 1, padding: Size
     """
     options = _options("unfold", kernel_size, dilation, padding, stride)
     check_images("unfold", input, 2)
-    need_floating("unfold", input)
+    need_floats("unfold", input=input)
     _blocks("unfold", input.shape[-2:], options)
     return batched(lambda x: _unfold(x, **options), input, 2)
 
@@ -91,10 +92,10 @@ def fold(
     """
     options = _options("fold", kernel_size, dilation, padding, stride)
     sizes = per_dim("fold", "output_size", output_size, 2, least=1)
-    checked_tensor("fold", "input", input)
+    need_tensors("fold", input=input)
     if input.ndim not in (2, 3) or 0 in input.shape[-2:]:
         raise ShapeError(f"fold: input must be (N, C*K, L) or (C*K, L), where only N may be 0, got shape {input.shape}")
-    need_floating("fold", input)
+    need_floats("fold", input=input)
     block, blocks = math.prod(options["kernel_size"]), math.prod(_blocks("fold", sizes, options))
     if input.shape[-2] % block or input.shape[-1] != blocks:
         raise ShapeError(

@@ -17,12 +17,11 @@ from ...errors import ArgumentError, ArgumentTypeError, DimError, DtypeError, Sh
 from ...ops.arithmetic import _where
 from ...primitive import op
 from ...tensor import Tensor, from_array
+from .arguments import need_floats, need_tensors
 from .windows import (
     Sizes,
     adaptive_windows_of,
     check_images,
-    checked_tensor,
-    need_floating,
     per_dim,
     stride_of,
     windows_of,
@@ -179,7 +178,7 @@ def _avg_pool(
     count_include_pad: bool, divisor_override: Any = None,
 ) -> Any:  # fmt: skip
     check_images(name, input, dims)
-    need_floating(name, input)
+    need_floats(name, input=input)
     kernel_size = per_dim(name, "kernel_size", kernel_size, dims, least=1)
     stride = stride_of(name, stride, kernel_size)
     padding = per_dim(name, "padding", padding, dims)
@@ -291,7 +290,7 @@ def adaptive_avg_pool3d(input: Tensor, output_size: Any) -> Any:
 
 def _lp_pool(name: str, dims: int, input: Any, norm_type: Any, kernel_size: Any, stride: Any, ceil_mode: bool) -> Any:
     check_images(name, input, dims)
-    need_floating(name, input)
+    need_floats(name, input=input)
     kernel_size = per_dim(name, "kernel_size", kernel_size, dims, least=1)
     if not isinstance(norm_type, (int, float)):
         raise ArgumentTypeError(f"{name}: norm_type must be a number, got {norm_type!r}")
@@ -345,7 +344,7 @@ def _max_unpool(
     name: str, dims: int, input: Any, indices: Any, kernel_size: Any, stride: Any, padding: Any, output_size: Any
 ) -> Any:
     check_images(name, input, dims)
-    need_floating(name, input)
+    need_floats(name, input=input)
     kernel_size = per_dim(name, "kernel_size", kernel_size, dims, least=1)
     stride = stride_of(name, stride, kernel_size)
     padding = per_dim(name, "padding", padding, dims)
@@ -373,7 +372,8 @@ def _unpooled_size(name: str, output_size: Any, default: tuple[int, ...], stride
 
 
 def _checked_indices(name: str, input: Tensor, indices: Any, sizes: tuple[int, ...]) -> Array:
-    array = checked_tensor(name, "indices", indices)._array
+    need_tensors(name, indices=indices)
+    array = indices._array
     if array.dtype != np.int64:
         raise DtypeError(f"{name}: indices must be int64, as max pooling returns them, got {array.dtype}")
     if array.shape != input.shape:

@@ -17,9 +17,9 @@ from ...errors import ArgumentError, ArgumentTypeError, ShapeError
 from ...ops.indexing import _add_slices_at, _index_select
 from ...primitive import op
 from ...tensor import Tensor
-from .arguments import need_numbers
+from .arguments import need_floats, need_numbers, need_tensors
 from .pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
-from .windows import checked_tensor, need_floating, per_dim
+from .windows import per_dim
 
 __all__ = ["interpolate", "upsample"]
 
@@ -170,7 +170,7 @@ _DIMS = {"linear": 1, "bilinear": 2, "trilinear": 3, "bicubic": 2}  # the other 
 
 
 def _check_mode(name: str, input: Any, mode: Any, align_corners: Any) -> None:
-    checked_tensor(name, "input", input)
+    need_tensors(name, input=input)
     if mode not in (*_TAPS, *_NEAREST, "area"):
         raise ArgumentError(
             f'{name}: mode must be "nearest", "nearest-exact", "linear", "bilinear", "bicubic", "trilinear" or "area", '
@@ -189,7 +189,7 @@ def _check_mode(name: str, input: Any, mode: Any, align_corners: Any) -> None:
     if 0 in input.shape[1:]:
         raise ShapeError(f"{name}: only the batch may be empty, got input shape {input.shape}")
     if mode not in _NEAREST or input.dtype != np.uint8:
-        need_floating(name, input)
+        need_floats(name, input=input)
 
 
 def _for_each(name: str, argument: str, value: Any, dims: int) -> list[Any]:

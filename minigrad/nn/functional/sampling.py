@@ -18,8 +18,8 @@ from ...ops.shape import _sizes
 from ...primitive import op
 from ...tape import vjp_of
 from ...tensor import Tensor, from_array
+from .arguments import need_floats, need_tensors
 from .resizing import cubic_weights
-from .windows import checked_tensor, need_floating
 
 __all__ = ["affine_grid", "grid_sample"]
 
@@ -142,8 +142,8 @@ def _aligned(name: str, align_corners: Any) -> bool:
 
 
 def _check_grid(input: Any, grid: Any) -> None:
-    checked_tensor("grid_sample", "input", input)
-    checked_tensor("grid_sample", "grid", grid)
+    need_tensors("grid_sample", input=input)
+    need_tensors("grid_sample", grid=grid)
     dims = input.ndim - 2
     if dims not in (2, 3) or 0 in input.shape[2:]:
         raise ShapeError(
@@ -156,7 +156,7 @@ def _check_grid(input: Any, grid: Any) -> None:
             f"grid_sample: for input of shape {input.shape}, grid must be ({input.shape[0]}, {outer}, {dims}), got "
             f"shape {grid.shape}"
         )
-    need_floating("grid_sample", input)
+    need_floats("grid_sample", input=input)
     if grid.dtype != input.dtype:
         raise DtypeError(
             f"grid_sample: input and grid must have one dtype, got {input.dtype} and {grid.dtype}; write "
@@ -224,8 +224,8 @@ def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool | None =
         DtypeError: for integers.
         ArgumentTypeError: if size is not made of integers, or `align_corners` is no bool.
     """
-    checked_tensor("affine_grid", "theta", theta)
-    need_floating("affine_grid", theta)
+    need_tensors("affine_grid", theta=theta)
+    need_floats("affine_grid", theta=theta)
     corners = _aligned("affine_grid", align_corners)
     sizes = _sizes("affine_grid", (size,), "size")
     if len(sizes) not in (4, 5) or min(sizes) < 1:

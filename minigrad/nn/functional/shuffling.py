@@ -7,7 +7,7 @@ from typing import Any
 from ...errors import ArgumentError, ArgumentTypeError, ShapeError
 from ...ops.shape import checked_int
 from ...tensor import Tensor
-from .windows import checked_tensor
+from .arguments import need_tensors
 
 __all__ = ["channel_shuffle", "pixel_shuffle", "pixel_unshuffle"]
 
@@ -22,7 +22,7 @@ def _checked_count(name: str, argument: str, value: Any) -> int:
 
 
 def _check_planes(name: str, input: Any) -> None:
-    checked_tensor(name, "input", input)
+    need_tensors(name, input=input)
     if input.ndim < 3:
         raise ShapeError(f"{name}: input must be (..., C, H, W), got shape {input.shape}")
 
@@ -85,7 +85,7 @@ def channel_shuffle(input: Tensor, groups: int) -> Any:
         ShapeError: for less than 3 dimensions, or channels that are no multiple of `groups`.
         ArgumentError, ArgumentTypeError: if `groups` is not a positive integer.
     """
-    checked_tensor("channel_shuffle", "input", input)
+    need_tensors("channel_shuffle", input=input)
     if input.ndim < 3:
         raise ShapeError(f"channel_shuffle: input must be (N, C, ...) with 3 dimensions or more, got {input.shape}")
     parts = _checked_count("channel_shuffle", "groups", groups)

@@ -7,8 +7,9 @@ from typing import Any
 
 from kernels.reference.pooling import Windows, adaptive_windows, sliding_windows
 
-from ...errors import ArgumentError, ArgumentTypeError, DtypeError, ShapeError
+from ...errors import ArgumentError, ArgumentTypeError, ShapeError
 from ...tensor import Tensor
+from .arguments import need_floats, need_tensors
 
 __all__: list[str] = []
 
@@ -37,26 +38,13 @@ def per_dim(name: str, argument: str, value: Any, dims: int, least: int = 0) -> 
     return sizes
 
 
-def checked_tensor(name: str, argument: str, value: Any) -> Tensor:
-    """A tensor argument.
-
-    Raises:
-        ArgumentTypeError: for anything else.
-    """
-    if not isinstance(value, Tensor):
-        raise ArgumentTypeError(
-            f"{name}: {argument} must be a Tensor, got {type(value).__name__}; write minigrad.tensor({argument})"
-        )
-    return value
-
-
 def check_images(name: str, input: Any, dims: int) -> None:
     """Check that an input has channels and `dims` spatial dimensions, with or without a batch, which may be empty.
 
     Raises:
         ArgumentTypeError, ShapeError: for anything else.
     """
-    checked_tensor(name, "input", input)
+    need_tensors(name, input=input)
     if input.ndim not in (dims + 1, dims + 2):
         sizes = ("L", "H, W", "D, H, W")[dims - 1]
         raise ShapeError(f"{name}: input must be (N, C, {sizes}) or (C, {sizes}), got shape {input.shape}")
@@ -69,16 +57,6 @@ def batched(function: Callable[[Any], Any], input: Tensor, dims: int) -> Any:
     if input.ndim == dims + 2:
         return function(input)
     return function(input.unsqueeze(0)).squeeze(0)
-
-
-def need_floating(name: str, input: Tensor) -> None:
-    """Refuse integers and booleans.
-
-    Raises:
-        DtypeError: for them.
-    """
-    if input.dtype.kind not in "fc":
-        raise DtypeError(f"{name}: needs a floating dtype, got {input.dtype}; write input.float()")
 
 
 def stride_of(name: str, stride: Any, kernel_size: tuple[int, ...]) -> tuple[int, ...]:
@@ -126,7 +104,7 @@ def windows_of(
 def adaptive_windows_of(name: str, input: Any, output_size: Any, dims: int) -> list[Windows]:
     """As many windows along each axis as asked for; None keeps a size, which PyTorch allows in a tuple of several."""
     check_images(name, input, dims)
-    need_floating(name, input)
+    need_floats(name, input=input)
     sizes = input.shape[-dims:]
     if isinstance(output_size, (tuple, list)):
         if len(output_size) != dims:

@@ -142,7 +142,7 @@ wrong(DtypeError, lambda m: m.nn.functional.interpolate(m.ones(1, 1, 2, dtype=m.
 wrong(
     DtypeError,
     lambda m: m.nn.functional.interpolate(m.ones(1, 1, 2, dtype=m.uint8), 3, mode="linear"),
-    "interpolate:", "needs a floating dtype, got uint8",
+    "interpolate:", "must have a floating dtype, got uint8",
 )  # fmt: skip
 wrong(ArgumentTypeError, lambda m: m.nn.functional.interpolate([[[1.0]]], 3), "interpolate:", "list", "minigrad.tensor")
 wrong(

@@ -139,7 +139,7 @@ wrong(
 wrong(
     DtypeError,
     lambda m: m.nn.functional.grid_sample(m.ones(1, 1, 2, 2, dtype=m.int64), m.ones(1, 2, 2, 2, dtype=m.int64)),
-    "grid_sample:", "needs a floating dtype, got int64",
+    "grid_sample:", "must have a floating dtype, got int64",
 )  # fmt: skip
 wrong(
     ArgumentTypeError, lambda m: m.nn.functional.grid_sample(1.0, m.ones(1, 2, 2, 2)), "grid_sample:", "input", "float"
@@ -168,5 +168,5 @@ wrong(
 wrong(
     DtypeError,
     lambda m: m.nn.functional.affine_grid(m.ones(1, 2, 3, dtype=m.int64), (1, 1, 2, 2)),
-    "affine_grid:", "needs a floating dtype, got int64",
+    "affine_grid:", "must have a floating dtype, got int64",
 )  # fmt: skip
