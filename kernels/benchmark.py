@@ -6,7 +6,7 @@ round after round, and are compared within each round; medians and quartiles say
 
 import gc
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median, quantiles
 
@@ -25,13 +25,10 @@ class Timing:
     @property
     def quartiles(self) -> tuple[float, float]:
         """Lower and upper quartile of the rounds, in seconds."""
-        if len(self.seconds) == 1:
-            return self.seconds[0], self.seconds[0]
-        lower, _, upper = quantiles(self.seconds, n=4, method="inclusive")
-        return lower, upper
+        return quartiles(self.seconds)
 
-    def ratio(self, baseline: "Timing") -> float:
-        """Time of this one over time of the baseline, compared round by round: below 1 is faster.
+    def ratios(self, baseline: "Timing") -> tuple[float, ...]:
+        """Time of this one over time of the baseline in each round: below 1 is faster.
 
         Raises ValueError if the two were not measured in the same rounds.
         """
@@ -40,7 +37,19 @@ class Timing:
                 f"Timing.ratio: {self.name!r} has {len(self.seconds)} rounds and {baseline.name!r} has"
                 f" {len(baseline.seconds)}; measure both in one call of interleaved()"
             )
-        return median(ours / theirs for ours, theirs in zip(self.seconds, baseline.seconds, strict=True))
+        return tuple(ours / theirs for ours, theirs in zip(self.seconds, baseline.seconds, strict=True))
+
+    def ratio(self, baseline: "Timing") -> float:
+        """The median of `ratios`; raises what it raises."""
+        return median(self.ratios(baseline))
+
+
+def quartiles(values: Sequence[float]) -> tuple[float, float]:
+    """Lower and upper quartile."""
+    if len(values) == 1:
+        return values[0], values[0]
+    lower, _, upper = quantiles(values, n=4, method="inclusive")
+    return lower, upper
 
 
 def _time(function: Callable[[], object], calls: int) -> float:

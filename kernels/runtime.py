@@ -1,5 +1,7 @@
 """Threads and compilation: the parts of Numba that a user of the kernels may want to steer."""
 
+import importlib
+import importlib.util
 from typing import Any
 
 from kernels.errors import KernelError
@@ -16,6 +18,7 @@ def max_num_threads() -> int:
 
 def get_num_threads() -> int:
     """How many threads the compiled kernels may use."""
+    _pool()
     import numba
 
     count: int = numba.get_num_threads()
@@ -23,16 +26,35 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(n: int) -> None:
-    """Limits the compiled kernels to n threads. Results do not depend on it, bit for bit.
+    """Limits the compiled kernels to n threads, and NumPy's matrix products too if threadpoolctl is installed.
+
+    (Without it, set `OPENBLAS_NUM_THREADS` before NumPy is imported.) No result of a kernel depends on n, bit for bit;
+    those of matrix products may in their last bits. It holds for the thread of Python that calls it; others start with
+    `max_num_threads()`. In a forked child, the kernels run on one thread whatever n is.
 
     Raises KernelError if n is not a whole number between 1 and `max_num_threads()`.
     """
-    import numba
-
     most = max_num_threads()
     if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= most:
         raise KernelError(f"set_num_threads: n must be a whole number from 1 to {most}, got {n!r}")
+    _pool()
+    import numba
+
     numba.set_num_threads(n)
+    if importlib.util.find_spec("threadpoolctl") is not None:
+        importlib.import_module("threadpoolctl").threadpool_limits(n, user_api="blas")
+
+
+def _pool() -> None:
+    """Before Numba starts its threads, our settings for them must be in place."""
+    importlib.import_module("kernels.cpu.pool")
+
+
+def cache_folder() -> str | None:
+    """The folder that machine code is written to, or None if there is none: then every process compiles anew."""
+    from kernels.cpu import cache
+
+    return cache.writable_folder()
 
 
 def warmup() -> None:
@@ -40,6 +62,6 @@ def warmup() -> None:
 
     Without it, each kernel is compiled when it is first needed.
     """
-    from kernels.cpu import batchnorm
+    from kernels.cpu import warmup as every_kernel
 
-    batchnorm.warmup()
+    every_kernel.warmup()

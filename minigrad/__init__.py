@@ -6,6 +6,8 @@ x = mg.tensor([1.0, 2.0], requires_grad=True)
 x.grad                      # tensor([2., 4.])
 """
 
+import builtins as _builtins
+
 from .tensor import Tensor, as_tensor, from_numpy, tensor  # first: the engine and the ops hang on it
 
 # isort: split
@@ -72,14 +74,32 @@ __version__ = "0.1.0"
 __all__ = [
     "Generator", "MinigradError", "Op", "Tensor", "arange", "as_tensor", "autograd", "backward", "bernoulli",
     "bool", "data", "default_generator", "double", "dtypes", "empty", "empty_like", "enable_grad", "errors", "eye",
-    "float", "float16", "float32", "float64", "from_numpy", "full", "full_like", "get_default_dtype", "grad",
-    "gradcheck", "gradgradcheck", "gru_cell", "int", "int16", "int32", "int64", "int8", "is_grad_enabled", "linalg",
-    "linspace", "load", "logspace", "long", "lstm_cell", "manual_seed", "multinomial", "nn", "no_grad", "normal",
-    "numerical_gradient", "ones", "ones_like", "op", "optim", "rand", "rand_like", "randint", "randint_like",
-    "randn", "randn_like", "randperm", "rnn_relu_cell", "rnn_tanh_cell", "save", "scalar_tensor",
-    "set_default_dtype", "set_grad_enabled", "tensor", "tril_indices", "triu_indices", "uint8", "warmup", "zeros",
-    "zeros_like", *_op_names,
+    "float", "float16", "float32", "float64", "from_numpy", "full", "full_like", "get_default_dtype",
+    "get_num_threads", "grad", "gradcheck", "gradgradcheck", "gru_cell", "int", "int16", "int32", "int64", "int8",
+    "is_grad_enabled", "linalg", "linspace", "load", "logspace", "long", "lstm_cell", "manual_seed", "multinomial",
+    "nn", "no_grad", "normal", "numerical_gradient", "ones", "ones_like", "op", "optim", "rand", "rand_like",
+    "randint", "randint_like", "randn", "randn_like", "randperm", "rnn_relu_cell", "rnn_tanh_cell", "save",
+    "scalar_tensor", "set_default_dtype", "set_grad_enabled", "set_num_threads", "tensor", "tril_indices",
+    "triu_indices", "uint8", "warmup", "zeros", "zeros_like", *_op_names,
 ]  # fmt: skip
+
+
+def get_num_threads() -> _builtins.int:
+    """How many threads the compiled kernels may use."""
+    import kernels
+
+    return kernels.get_num_threads()
+
+
+def set_num_threads(n: _builtins.int) -> None:
+    """Limit the compiled kernels to n threads, and NumPy's matrix products too if threadpoolctl is installed.
+
+    No result of a compiled kernel depends on it, bit for bit. Raises KernelError (a ValueError) if n is not a whole
+    number from 1 to the number of threads that Numba started with.
+    """
+    import kernels
+
+    kernels.set_num_threads(n)
 
 
 def warmup() -> None:

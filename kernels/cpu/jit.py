@@ -1,6 +1,6 @@
 """How every Numba kernel of this package is compiled, and what that means for threads.
 
-- `cache=True`: machine code is kept on disk, so that only the first process after an installation compiles.
+- Machine code is kept on disk (`kernels.cpu.cache`), so that only the first process after an installation compiles.
 - `error_model="numpy"`: `1 / 0` is an infinity, as everywhere in NumPy, not a Python exception.
 - `fastmath={"contract", "reassoc"}`: the compiler may fuse a product with a sum and may reorder a sum; without
   the second a reduction cannot be vectorised. The other relaxations would let it assume that NaN and infinity
@@ -9,9 +9,9 @@
   would lengthen the compilation and hand arrays of a few numbers over to threads.
 
 Threads: `kernels.set_num_threads(n)` or the variable `NUMBA_NUM_THREADS` says how many; no result depends on it. Every
-threading layer of Numba works (`NUMBA_THREADING_LAYER=tbb`, `omp` or `workqueue`). The kernels keep Python's global
-lock while they run, so two Python threads never enter a parallel region together, which `workqueue` would answer
-by aborting the process. A call costs about 1 microsecond per parallel region on omp and tbb and 90 on workqueue.
+threading layer of Numba works (`NUMBA_THREADING_LAYER=tbb`, `omp` or `workqueue`), from several Python threads and
+in forked children: `kernels.cpu.pool` says how. With two threads, a call costs about 1 microsecond per parallel
+region on omp and tbb and 90 on workqueue; with one, next to nothing.
 """
 
 import functools
@@ -22,20 +22,26 @@ import numpy as np
 import numpy.typing as npt
 from numba import get_num_threads, njit, set_num_threads
 
+from kernels.cpu.cache import keep_on_disk
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
 Array = npt.NDArray[Any]
 
-_FLAGS: dict[str, Any] = {"cache": True, "error_model": "numpy", "fastmath": {"contract", "reassoc"}}
+# C never calls a kernel: a wrapper less to compile.
+_FLAGS: dict[str, Any] = {
+    "error_model": "numpy",
+    "fastmath": {"contract", "reassoc"},
+    "no_cfunc_wrapper": True,
+}
 _IMPLICIT = ("comprehension", "fusion", "inplace_binop", "numpy", "reduction", "setitem", "stencil")
 _PARALLEL_FLAGS = {**_FLAGS, "parallel": {"prange": True, **dict.fromkeys(_IMPLICIT, False)}}
 
 
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
     """Compiles a function for one thread: the work on one tile, or a helper."""
-    compiled: Callable[P, R] = njit(**_FLAGS)(function)
-    return compiled
+    return _compiled(function, _FLAGS)
 
 
 def parallel_kernel(function: Callable[P, R]) -> Callable[P, R]:
@@ -44,7 +50,13 @@ def parallel_kernel(function: Callable[P, R]) -> Callable[P, R]:
     Inside `prange` the index is unsigned, outside it is signed; passing it on as `np.int64(index)` spares a second
     compilation of the callee.
     """
-    compiled: Callable[P, R] = njit(**_PARALLEL_FLAGS)(function)
+    return _compiled(function, _PARALLEL_FLAGS)
+
+
+def _compiled(function: Callable[P, R], flags: dict[str, Any]) -> Callable[P, R]:
+    dispatcher: Any = njit(**flags)(function)
+    keep_on_disk(dispatcher)
+    compiled: Callable[P, R] = dispatcher
     return compiled
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import os
 import signal
 import sys
@@ -98,11 +99,19 @@ def parser() -> argparse.ArgumentParser:
     command.set_defaults(command=commands.errata)
 
     command = add("doctor", help="is everything here that minigrad needs, and what to do if not")
+    command.add_argument("--kernels", action="store_true", help="compile each kernel anew and tell how long it takes")
     command.set_defaults(command=commands.doctor)
 
-    command = add("bench", help="time a kernel, or the engine, against its alternatives")
-    command.add_argument("what", choices=["batchnorm", "engine"])
-    command.add_argument("--rounds", type=_positive, default=7, metavar="N", help="turns of each candidate (7)")
+    command = add("bench", help="time our kernels, or the engine, beside other libraries and this machine's limits")
+    families = ("conv", "batchnorm", "bilinear", "xnor", "pool", "engine", "train")
+    command.add_argument("what", nargs="?", choices=families, help="all kernels unless given; engine: what an op costs")
+    command.add_argument("--json", action="store_true", help="data on standard output, and the table on standard error")
+    command.add_argument("--plot", type=Path, metavar="FILE", help="draw the roofline: a .png, .svg or .pdf")
+    command.add_argument("--quick", action="store_true", help="a few small cases of each family")
+    command.add_argument("--threads", type=_counts, metavar="N,N", help="numbers of threads (1,2)")
+    command.add_argument("--allocator", choices=["default", "tuned", "both"], default="both", help="malloc (both)")
+    command.add_argument("--rounds", type=_positive, default=7, metavar="N", help="turns of each library (7)")
+    command.add_argument("--min-time", type=_seconds, default=0.02, metavar="S", help="seconds a turn lasts (0.02)")
     command.set_defaults(command=commands.bench)
 
     command = add("data", help="fetch a data set")
@@ -133,3 +142,18 @@ def _positive(text: str) -> int:
     if number == 0:
         raise argparse.ArgumentTypeError("must be at least 1, got '0'")
     return number
+
+
+def _counts(text: str) -> list[int]:
+    """Positive numbers between commas, each of them once."""
+    return list(dict.fromkeys(map(_positive, text.split(","))))
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds <= 10:
+        raise argparse.ArgumentTypeError(f"must be from 0 to 10 seconds, got {text!r}")
+    return seconds

@@ -179,19 +179,15 @@ def errata(args: argparse.Namespace) -> int:
 
 
 def doctor(args: argparse.Namespace) -> int:
-    from lessons.workbench.doctor import PROBES, examine
+    from lessons.workbench.doctor import PROBES, examine, kernel_probes
 
-    return OK if examine(PROBES, screen.style()) else FAILED
+    return OK if examine(kernel_probes() if args.kernels else PROBES, screen.style()) else FAILED
 
 
 def bench(args: argparse.Namespace) -> int:
-    from kernels import bench_batchnorm
-    from lessons.workbench import bench_engine
+    from lessons.workbench.bench import run
 
-    title, module = {"batchnorm": ("Batch norm", bench_batchnorm), "engine": ("The engine", bench_engine)}[args.what]
-    print(f"{title}, every candidate {counted(args.rounds, 'round')} in turn; leave the machine alone meanwhile.")
-    print(module.format_table(module.table_rows(rounds=args.rounds)))
-    return OK
+    return OK if run(args) else FAILED
 
 
 def data(args: argparse.Namespace) -> int:

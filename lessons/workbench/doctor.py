@@ -211,7 +211,7 @@ def kernel() -> Finding:
     error = float(np.abs(dx - want).max())
     compiled = sum(sum(function.stats.cache_misses.values()) for function in _compiled_functions())
     how = f"{compiled} functions compiled, kept for the next process" if compiled else "from the cache"
-    return kernel_finding(error, f"batch norm: first call {seconds:.2f} s ({how})")
+    return kernel_finding(error, f"batch norm: first call {seconds:.2f} s ({how}); of every kernel: doctor --kernels")
 
 
 def kernel_finding(error: float, text: str) -> Finding:
@@ -219,6 +219,34 @@ def kernel_finding(error: float, text: str) -> Finding:
     if not error < 1e-4:
         advice = "its result is wrong: delete the cache folder above and try again, then report it as a bug"
         return Finding(f"{text}, error {error:.1e}", advice, broken=True)
+    return Finding(text)
+
+
+def kernel_probes() -> tuple[Probe, ...]:
+    """One probe for each kernel; together they take a minute or two, so they are looked at only when asked for."""
+    from lessons.workbench.bench import KERNELS, chosen
+
+    cases = [(module, case) for family in KERNELS for module, case in chosen(family, quick=True)]
+    return tuple(
+        Probe(
+            f"{case.family} {' '.join(case.name.split())}",
+            functools.partial(first_call, module, case),
+            remedy=REINSTALL,
+        )
+        for module, case in cases
+    )
+
+
+def first_call(module: str, case: Any) -> Finding:
+    """The first call of one kernel, compiled and then from the cache, each in a new process."""
+    return first_call_finding(*importlib.import_module("kernels.bench.first_call").seconds(module, case))
+
+
+def first_call_finding(compiling: float, cached: float) -> Finding:
+    """Judge the seconds of a first call by what we aim at: 3 to compile a kernel, 0.3 to find it in the cache."""
+    text = f"first call {compiling:.2f} s, compiling; {cached:.2f} s in the next process, from the cache"
+    if compiling > 3 or cached > 0.3:
+        return Finding(text, "slower than the 3 s and 0.3 s that we aim at; is the machine busy?")
     return Finding(text)
 
 

@@ -3,6 +3,7 @@
 from . import (
     activation,
     attention,
+    binarization,
     container,
     convolution,
     distance,
@@ -24,6 +25,7 @@ from . import (
 )
 from .activation import *
 from .attention import *
+from .binarization import *
 from .container import *
 from .convolution import *
 from .distance import *
@@ -43,6 +45,7 @@ from .vision import *
 __all__ = ["functional", "init", "utils"]
 __all__ += activation.__all__
 __all__ += attention.__all__
+__all__ += binarization.__all__
 __all__ += container.__all__
 __all__ += convolution.__all__
 __all__ += distance.__all__

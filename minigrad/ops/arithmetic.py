@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+import kernels
+
 from ..creation import zeros_like
 from ..dtypes import Array, DType, float64, scalar_dtype
 from ..errors import ArgumentError, ArgumentTypeError, DtypeError, ShapeError
@@ -291,7 +293,7 @@ minimum.defvjp(lambda g, out, x, y: g * _share(y, x), lambda g, out, x, y: g * _
 
 @op(broadcasts=True, saves="")
 def _where(input: Array, other: Array, *, condition: Array) -> Array:
-    return np.where(condition, input, other)
+    return kernels.where(condition, input, other)
 
 
 _where.defvjp(

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import gc
 
-import numpy as np
 import pytest
 
-from kernels import bench_batchnorm
 from kernels.benchmark import Timing, interleaved
 
 
@@ -32,6 +30,7 @@ def test_numbers_of_a_timing():
     assert Timing("once", (3.0,)).quartiles == (3.0, 3.0)
     assert slow.ratio(fast) == 4.0  # the median of 4, 2, 4, 3, 10
     assert fast.ratio(slow) == 0.25
+    assert slow.ratios(fast) == (4.0, 2.0, 4.0, 3.0, 10.0)
     with pytest.raises(ValueError, match="'slow' has 5 rounds and 'once' has 1"):
         slow.ratio(Timing("once", (3.0,)))
 
@@ -56,18 +55,3 @@ def test_garbage_collection_waits_and_comes_back():
 def test_senseless_arguments(rounds, min_time):
     with pytest.raises(ValueError, match="interleaved: "):
         interleaved({}, rounds, min_time)
-
-
-def test_batch_norm_table():
-    shapes = [(8, 4), (2, 3, 5, 5)]
-    rows = bench_batchnorm.table_rows(shapes, threads=(1, 10**6), rounds=2, min_time=0, dtype=np.float64)
-    assert [(row.direction, row.shape, row.threads) for row in rows] == [
-        (direction, shape, 1) for shape in shapes for direction in ("backward", "forward")
-    ]
-    assert {"staged", "closed", "numba"} <= set(rows[0].timings)
-    assert {"reference", "numba"} <= set(rows[1].timings)
-    assert rows[0].ratio("staged", "numba") > 0
-    assert rows[0].ratio("staged", "unknown") is None
-    text = bench_batchnorm.format_table(rows)
-    assert "8 x 4" in text
-    assert "2 x 3 x 5 x 5" in text

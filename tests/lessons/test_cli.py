@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import gc
 import io
 import json
@@ -97,6 +96,12 @@ def test_version(capsys):
         (["run", "missing.py"], "missing.py: no such file"),
         (["dev"], "required"),
         (["bench", "batchnorm", "--rounds", "0"], "must be at least 1"),
+        (["bench", "batchnrom"], "invalid choice: 'batchnrom'"),
+        (["bench", "conv", "--threads", "1,0"], "must be at least 1"),
+        (["bench", "conv", "--threads", "100000"], "--threads 100000: this process may use"),
+        (["bench", "conv", "--min-time", "nan"], "must be from 0 to 10 seconds, got 'nan'"),
+        (["bench", "conv", "--plot", "roof.txt"], "--plot roof.txt: the name must end in"),
+        (["bench", "conv", "--plot", "nowhere/roof.png"], "nowhere is no folder that can be written to"),
         (["data", "imagenet"], "invalid choice"),
     ],
 )
@@ -412,6 +417,17 @@ def test_doctor_reports_every_probe(capsys):
         assert f"  {probe.name} " in output
 
 
+def test_doctor_compiles_each_kernel_when_asked(capsys, monkeypatch):
+    from kernels.bench import first_call
+
+    monkeypatch.setattr(first_call, "seconds", lambda module, case: (1.5, 0.125))
+    assert main(["doctor", "--kernels"]) == 0
+    output = capsys.readouterr().out
+    for family in ("conv forward", "conv dx", "batchnorm backward", "bilinear forward", "xnor", "pool max"):
+        assert family in output
+    assert "first call 1.50 s, compiling; 0.12 s in the next process" in output
+
+
 def crash() -> doctor.Finding:
     raise OSError("the disk is on fire")
 
@@ -456,6 +472,10 @@ def test_what_doctor_thinks_of_the_rest(tmp_path, monkeypatch):
     assert doctor.kernel_finding(1e-2, "fast").broken is True
     assert doctor.kernel_finding(float("nan"), "fast").broken is True
     assert not doctor.cache_finding(tmp_path / "yet" / "to" / "be" / "made").advice
+
+    assert not doctor.first_call_finding(2.9, 0.2).advice
+    assert "3 s" in doctor.first_call_finding(3.1, 0.2).advice
+    assert doctor.first_call_finding(2.9, 0.4).advice
 
     def refuse(dir):
         raise PermissionError(13, "Permission denied")
@@ -693,17 +713,6 @@ def test_data_reports_what_arrived(capsys, monkeypatch):
     captured = capsys.readouterr()
     assert "1 file in there" in captured.out
     assert captured.err == "train.gz\n"
-
-
-def test_bench_prints_the_kernels_own_table(capsys, monkeypatch):
-    from kernels import bench_batchnorm
-
-    small = functools.partial(bench_batchnorm.table_rows, shapes=((16, 3),), min_time=0.0)
-    monkeypatch.setattr(bench_batchnorm, "table_rows", small)
-    assert main(["bench", "batchnorm", "--rounds", "1"]) == 0
-    output = capsys.readouterr().out
-    assert "16 x 3" in output
-    assert "lower is better" in output
 
 
 def test_an_error_of_the_library_is_one_message(capsys, monkeypatch):

@@ -5,6 +5,7 @@ from ...ops.padding import *
 from . import (
     activation,
     attention,
+    binarization,
     classification,
     convolution,
     ctc,
@@ -27,6 +28,7 @@ from . import (
 )
 from .activation import *
 from .attention import *
+from .binarization import *
 from .classification import *
 from .convolution import *
 from .ctc import *
@@ -50,6 +52,7 @@ from .standardization import *
 __all__: list[str] = []
 __all__ += activation.__all__
 __all__ += attention.__all__
+__all__ += binarization.__all__
 __all__ += classification.__all__
 __all__ += convolution.__all__
 __all__ += ctc.__all__

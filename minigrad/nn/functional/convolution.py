@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from kernels.reference import convolution as kernel
+import kernels
+from kernels.reference.convolution import output_size
 
 from ...dtypes import Array
 from ...errors import ArgumentError, DtypeError, ShapeError
@@ -22,17 +23,17 @@ Padding = Sizes | str
 
 @op(saves="inputs")
 def _convolution(x: Array, weight: Array, **options: Any) -> Array:
-    return kernel.forward(x, weight, **options)
+    return kernels.conv_forward(x, weight, None, **options)
 
 
 @op(saves="inputs")
 def _convolution_input(dy: Array, weight: Array, *, input_size: tuple[int, ...], **options: Any) -> Array:
-    return kernel.backward_input(dy, weight, input_size, **options)
+    return kernels.conv_backward_input(dy, weight, input_size, **options)
 
 
 @op(saves="inputs")
 def _convolution_weight(x: Array, dy: Array, *, kernel_size: tuple[int, ...], **options: Any) -> Array:
-    return kernel.backward_weight(x, dy, kernel_size, **options)
+    return kernels.conv_backward_weight(x, dy, kernel_size, **options)
 
 
 def _by_input(dy: Any, weight: Any, x: Any, **options: Any) -> Any:
@@ -55,6 +56,26 @@ _convolution_weight.defvjp(
     lambda g, out, x, dy, kernel_size, **options: _by_input(dy, g, x, **options),
     lambda g, out, x, dy, kernel_size, **options: _convolution(x, g, **options),
 )
+
+# --- with a bias, which the kernel adds while the results are in registers --------------------------------------------
+
+
+@op(saves="inputs")
+def _biased_convolution(x: Array, weight: Array, bias: Array, **options: Any) -> Array:
+    return kernels.conv_forward(x, weight, bias, **options)
+
+
+@op(saves="")
+def _channel_sums(dy: Array) -> Array:
+    return kernels.conv_backward_bias(dy)
+
+
+_biased_convolution.defvjp(
+    lambda g, out, x, weight, bias, **options: _by_input(g, weight, x, **options),
+    lambda g, out, x, weight, bias, **options: _by_weight(x, g, weight, **options),
+    lambda g, out, x, weight, bias, **options: _channel_sums(g),
+)
+_channel_sums.defvjp(lambda g, out, dy: g.reshape(-1, *(1,) * (dy.ndim - 2)).expand(dy.shape))
 
 
 # --- arguments --------------------------------------------------------------------------------------------------------
@@ -139,16 +160,20 @@ def _conv(
     stride = per_dim(name, "stride", stride, dims, least=1)
     dilation = per_dim(name, "dilation", dilation, dims, least=1)
     pairs = _padding_pairs(name, padding, kernel_size, stride, dilation)
-    if min(kernel.output_size(sizes, kernel_size, stride, pairs, dilation)) < 1:
+    if min(output_size(sizes, kernel_size, stride, pairs, dilation)) < 1:
         raise ShapeError(
             f"{name}: kernel_size {kernel_size} with dilation {dilation} is larger than the input of sizes {sizes} "
             f"with padding {padding}"
         )
 
-    def convolved(x: Any) -> Any:
-        return _convolution(x, weight, stride=stride, padding=pairs, dilation=dilation, groups=groups)
+    options = {"stride": stride, "padding": pairs, "dilation": dilation, "groups": groups}
 
-    return _with_bias(batched(convolved, input, dims), bias, dims)
+    def convolved(x: Any) -> Any:
+        if bias is None:
+            return _convolution(x, weight, **options)
+        return _biased_convolution(x, weight, bias, **options)
+
+    return batched(convolved, input, dims)
 
 
 def conv1d(

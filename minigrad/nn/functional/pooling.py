@@ -1,23 +1,22 @@
-"""Pooling, and its inverse for maxima."""
+"""Pooling; the inverse for maxima stands in `unpooling`, and the ops behind both in `_pooling`."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from functools import reduce
 from typing import Any
 
 import numpy as np
 
-from kernels.reference import pooling as kernel
 from kernels.reference.pooling import Windows
 
 from ...dtypes import Array
-from ...errors import ArgumentError, ArgumentTypeError, DimError, DtypeError, ShapeError
+from ...errors import ArgumentError, ArgumentTypeError, DtypeError
 from ...ops.arithmetic import _where
-from ...primitive import op
 from ...tensor import Tensor, from_array
-from .arguments import need_floats, need_tensors
+from ._pooling import averages, maxima
+from .arguments import need_floats
+from .unpooling import max_unpool1d, max_unpool2d, max_unpool3d
 from .windows import (
     Sizes,
     adaptive_windows_of,
@@ -33,49 +32,12 @@ __all__ = [
     "max_pool1d", "max_pool2d", "max_pool3d", "max_unpool1d", "max_unpool2d", "max_unpool3d",
 ]  # fmt: skip
 
-# --- ops: each pair is linear, and each is the derivative of the other ------------------------------------------------
-
-
-@op(saves="")
-def _gather(x: Array, *, indices: Array, sizes: tuple[int, ...]) -> Array:
-    return kernel.gather(x, indices, len(sizes))
-
-
-@op(saves="")
-def _scatter_add(values: Array, *, indices: Array, sizes: tuple[int, ...]) -> Array:
-    return kernel.scatter_add(values, indices, sizes)
-
-
-@op(saves="")
-def _scatter(values: Array, *, indices: Array, sizes: tuple[int, ...]) -> Array:
-    return kernel.scatter(values, indices, sizes)
-
-
-_gather.defvjp(lambda g, out, x, **where: _scatter_add(g, **where))
-_scatter_add.defvjp(lambda g, out, values, **where: _gather(g, **where))
-_scatter.defvjp(lambda g, out, values, **where: _gather(g, **where))  # as PyTorch, also where an index is repeated
-
-
-@op(saves="")
-def _means(x: Array, *, sizes: tuple[int, ...], windows: Sequence[Windows], divisor: Array) -> Array:
-    return kernel.means(x, windows, divisor)
-
-
-@op(saves="")
-def _spread(dy: Array, *, sizes: tuple[int, ...], windows: Sequence[Windows], divisor: Array) -> Array:
-    return kernel.spread(dy, sizes, windows, divisor)
-
-
-_means.defvjp(lambda g, out, x, **where: _spread(g, **where))
-_spread.defvjp(lambda g, out, dy, **where: _means(g, **where))
-
 # --- maxima -----------------------------------------------------------------------------------------------------------
 
 
 def _maxima(input: Tensor, windows: list[Windows], return_indices: bool) -> Any:
-    indices = kernel.max_indices(input._array, windows)
-    values = _gather(input, indices=indices, sizes=input.shape[-len(windows) :])
-    return (values, from_array(indices)) if return_indices else values
+    values, indices = maxima(input, windows)
+    return (values, from_array(indices.astype(np.int64))) if return_indices else values
 
 
 def _max_pool(
@@ -169,10 +131,6 @@ def _outer(counts: list[Array]) -> Array:
     return reduce(np.multiply.outer, counts)
 
 
-def _averages(input: Tensor, windows: list[Windows], divisor: Array) -> Any:
-    return _means(input, sizes=input.shape[-len(windows) :], windows=windows, divisor=divisor)
-
-
 def _avg_pool(
     name: str, dims: int, input: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool,
     count_include_pad: bool, divisor_override: Any = None,
@@ -185,14 +143,14 @@ def _avg_pool(
     sizes = input.shape[-dims:]
     windows = windows_of(name, sizes, kernel_size, stride, padding, (1,) * dims, ceil_mode)
     if divisor_override is not None:
-        return _averages(input, windows, np.asarray(_divisor(name, divisor_override)))
+        return averages(input, windows, np.asarray(_divisor(name, divisor_override)))
     if not count_include_pad:
-        return _averages(input, windows, _outer([along.ends - along.starts for along in windows]))
+        return averages(input, windows, _outer([along.ends - along.starts for along in windows]))
     counts = []
     for along, n, k, s, p in zip(windows, sizes, kernel_size, stride, padding, strict=True):
         starts = np.arange(len(along.starts)) * s - p
         counts.append(np.minimum(starts + k, n + p) - starts)  # what ceil_mode adds behind the padding is not counted
-    return _averages(input, windows, _outer(counts))
+    return averages(input, windows, _outer(counts))
 
 
 def _divisor(name: str, divisor_override: Any) -> int:
@@ -258,7 +216,7 @@ def avg_pool3d(
 
 def _adaptive_avg_pool(name: str, dims: int, input: Any, output_size: Any) -> Any:
     windows = adaptive_windows_of(name, input, output_size, dims)
-    return _averages(input, windows, _outer([along.ends - along.starts for along in windows]))
+    return averages(input, windows, _outer([along.ends - along.starts for along in windows]))
 
 
 def adaptive_avg_pool1d(input: Tensor, output_size: Sizes) -> Any:
@@ -335,105 +293,3 @@ def lp_pool3d(
 ) -> Any:
     """The p-norm of each window of (N, C, D, H, W) or (C, D, H, W): `lp_pool2d` in three dimensions."""
     return _lp_pool("lp_pool3d", 3, input, norm_type, kernel_size, stride, ceil_mode)
-
-
-# --- the inverse for maxima -------------------------------------------------------------------------------------------
-
-
-def _max_unpool(
-    name: str, dims: int, input: Any, indices: Any, kernel_size: Any, stride: Any, padding: Any, output_size: Any
-) -> Any:
-    check_images(name, input, dims)
-    need_floats(name, input=input)
-    kernel_size = per_dim(name, "kernel_size", kernel_size, dims, least=1)
-    stride = stride_of(name, stride, kernel_size)
-    padding = per_dim(name, "padding", padding, dims)
-    default = tuple(
-        (n - 1) * s + k - 2 * p for n, k, s, p in zip(input.shape[-dims:], kernel_size, stride, padding, strict=True)
-    )
-    sizes = default if output_size is None else _unpooled_size(name, output_size, default, stride)
-    if min(sizes) < 1:
-        raise ShapeError(f"{name}: the output would have sizes {sizes}; give output_size, or less padding")
-    return _scatter(input, indices=_checked_indices(name, input, indices, sizes), sizes=sizes)
-
-
-def _unpooled_size(name: str, output_size: Any, default: tuple[int, ...], stride: tuple[int, ...]) -> tuple[int, ...]:
-    """The sizes asked for, with or without those of batch and channels, if they pool to the same."""
-    wanted = tuple(output_size) if isinstance(output_size, (tuple, list)) else (output_size,)
-    if len(wanted) == len(default) + 2:
-        wanted = wanted[2:]
-    sizes = per_dim(name, "output_size", wanted, len(default))
-    if len(wanted) != len(default) or any(abs(n - d) >= s for n, d, s in zip(sizes, default, stride, strict=True)):
-        raise ArgumentError(
-            f"{name}: output_size must be {default}, or differ from it by less than the stride {stride}, got "
-            f"{output_size!r}"
-        )
-    return sizes
-
-
-def _checked_indices(name: str, input: Tensor, indices: Any, sizes: tuple[int, ...]) -> Array:
-    need_tensors(name, indices=indices)
-    array = indices._array
-    if array.dtype != np.int64:
-        raise DtypeError(f"{name}: indices must be int64, as max pooling returns them, got {array.dtype}")
-    if array.shape != input.shape:
-        raise ShapeError(f"{name}: indices must have the shape of input, {input.shape}, got {array.shape}")
-    places = math.prod(sizes)
-    if array.size and not (array.min() >= 0 and array.max() < places):
-        raise DimError(
-            f"{name}: indices must lie in 0 to {places - 1}, the places of a plane of sizes {sizes}, got {array.min()} "
-            f"to {array.max()}"
-        )
-    return array.copy()  # the tape keeps it, and the caller may change his
-
-
-def max_unpool1d(
-    input: Tensor,
-    indices: Tensor,
-    kernel_size: Sizes,
-    stride: Sizes | None = None,
-    padding: Sizes = 0,
-    output_size: Sizes | None = None,
-) -> Any:
-    """Put maxima (N, C, L) or (C, L) back to where `max_pool1d` found them: see `max_unpool2d`."""
-    return _max_unpool("max_unpool1d", 1, input, indices, kernel_size, stride, padding, output_size)
-
-
-def max_unpool2d(
-    input: Tensor,
-    indices: Tensor,
-    kernel_size: Sizes,
-    stride: Sizes | None = None,
-    padding: Sizes = 0,
-    output_size: Sizes | None = None,
-) -> Any:
-    """Put maxima (N, C, H, W) or (C, H, W) back to where `max_pool2d` with `return_indices` found them, among zeros.
-
-    Where overlapping windows share a maximum, the last value stays, and each of them receives its gradient.
-
-    Args:
-        output_size: the sizes before pooling, with or without those of batch and channels, since several sizes pool to
-            the same; (H - 1) * stride - 2 padding + kernel_size by default.
-
-    Source: M. Zeiler and R. Fergus, "Visualizing and Understanding Convolutional Networks" (2013),
-    https://arxiv.org/abs/1311.2901
-
-    Raises:
-        ShapeError: shapes that do not fit.
-        DtypeError: for integers as input, or indices that are not int64.
-        DimError: an index outside the output.
-        ArgumentError, ArgumentTypeError: options out of range.
-    """
-    return _max_unpool("max_unpool2d", 2, input, indices, kernel_size, stride, padding, output_size)
-
-
-def max_unpool3d(
-    input: Tensor,
-    indices: Tensor,
-    kernel_size: Sizes,
-    stride: Sizes | None = None,
-    padding: Sizes = 0,
-    output_size: Sizes | None = None,
-) -> Any:
-    """Put maxima (N, C, D, H, W) or (C, D, H, W) back to where `max_pool3d` found them: see `max_unpool2d`."""
-    return _max_unpool("max_unpool3d", 3, input, indices, kernel_size, stride, padding, output_size)

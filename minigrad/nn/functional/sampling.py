@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from kernels.reference import bilinear as kernel
+from kernels import bilinear as kernel
+from kernels.reference import bilinear as reference
 
 from ...dtypes import Array
 from ...errors import ArgumentError, ArgumentTypeError, DtypeError, ShapeError
@@ -28,12 +29,12 @@ __all__ = ["affine_grid", "grid_sample"]
 
 @op(saves="")
 def _read(x: Array, *, index: Array, inside: Array) -> Array:
-    return kernel.read(x, index, inside)
+    return kernel.read_pixels(x, index, inside)
 
 
 @op(saves="")
 def _add(values: Array, *, index: Array, inside: Array, sizes: tuple[int, ...]) -> Array:
-    return kernel.add(values, index, inside, sizes)
+    return kernel.add_pixels(values, index, inside, sizes)
 
 
 _read.defvjp(lambda g, out, x, **where: _add(g, sizes=x.shape[2:], **where))
@@ -42,11 +43,11 @@ _add.defvjp(lambda g, out, values, index, inside, sizes: _read(g, index=index, i
 
 @op(saves="inputs")
 def _places(grid: Array, **options: Any) -> Array:
-    return kernel.places(grid, **options)[0]
+    return reference.places(grid, **options)[0]
 
 
 def _places_vjp(g: Any, out: Any, grid: Tensor, **options: Any) -> Any:
-    slopes = kernel.places(grid._array, **options)[1]
+    slopes = reference.places(grid._array, **options)[1]
     return (g * from_array(slopes.copy())).flip(-1)
 
 
@@ -61,7 +62,7 @@ def _sum_of_taps(x: Tensor, first: Array, factors: Sequence[dict[int, Any]], **p
     sizes, terms = x.shape[2:], []
     for taps in itertools.product(*[along.items() for along in factors]):
         pixels = first + np.array([offset for offset, _ in taps], first.dtype)
-        index, inside = kernel.locate(kernel.padded(pixels, sizes, **padding)[0], sizes)
+        index, inside = reference.locate(reference.padded(pixels, sizes, **padding)[0], sizes)
         weight = functools.reduce(operator.mul, [factor for _, factor in taps])
         terms.append(_read(x, index=index, inside=inside) * weight.unsqueeze(1))
     return functools.reduce(operator.add, terms).to(x.dtype)
@@ -72,12 +73,12 @@ def _sum_of_taps(x: Tensor, first: Array, factors: Sequence[dict[int, Any]], **p
 
 @op(saves="inputs")
 def _bilinear(x: Array, grid: Array, **padding: Any) -> Array:
-    return kernel.forward(x, grid, **padding)
+    return kernel.grid_sample_forward(x, grid, **padding)
 
 
 @op(saves="inputs")
 def _bilinear_backward(dy: Array, x: Array, grid: Array, **padding: Any) -> tuple[Array, Array]:
-    return kernel.backward(dy, x, grid, **padding)
+    return kernel.grid_sample_backward(dy, x, grid, **padding)
 
 
 def _bilinear_formula(x: Tensor, grid: Tensor, padding_mode: str, align_corners: bool) -> Any:
@@ -115,20 +116,24 @@ def _bicubic(x: Tensor, grid: Tensor, padding_mode: str, align_corners: bool) ->
 
 @op(saves="inputs")
 def _nearest(x: Array, grid: Array, **padding: Any) -> Array:
-    return kernel.read(x, *_nearest_pixels(x.shape[2:], grid, **padding))
+    return kernel.grid_sample_nearest_forward(x, grid, **padding)
 
 
-def _nearest_pixels(sizes: tuple[int, ...], grid: Array, **padding: Any) -> tuple[Array, Array]:
-    """Where the nearest pixels are; of two at the same distance, the one with an even number."""
-    return kernel.locate(np.rint(kernel.places(grid, sizes, **padding)[0]), sizes)
+@op(saves="inputs")
+def _nearest_backward(dy: Array, grid: Array, *, sizes: tuple[int, ...], **padding: Any) -> Array:
+    return kernel.grid_sample_nearest_backward(dy, grid, sizes, **padding)
 
 
-def _nearest_vjp(g: Any, out: Any, x: Tensor, grid: Tensor, **padding: Any) -> Any:
-    index, inside = _nearest_pixels(x.shape[2:], grid._array, **padding)
-    return _add(g, index=index, inside=inside, sizes=x.shape[2:])
+def _no_gradient(g: Any, out: Any, images: Any, grid: Tensor, **options: Any) -> Tensor:
+    """Of the grid: the nearest pixel stays the same when its point moves a little."""
+    return from_array(np.zeros_like(grid._array))
 
 
-_nearest.defvjp(_nearest_vjp, lambda g, out, x, grid, **padding: from_array(np.zeros_like(grid._array)))
+# The pixels that were read are linear in x, and the gradient of x is linear in dy: each is the adjoint of the other.
+_nearest.defvjp(
+    lambda g, out, x, grid, **padding: _nearest_backward(g, grid, sizes=x.shape[2:], **padding), _no_gradient
+)
+_nearest_backward.defvjp(lambda g, out, dy, grid, sizes, **padding: _nearest(g, grid, **padding), _no_gradient)
 
 # --- the functions ----------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,1 @@
+"""The cases of each family of kernels, one module a family: `CASES` lists them."""

@@ -1,0 +1,87 @@
+"""Images at the points of a grid: one point after the other, all channels of a corner in one load."""
+
+import numpy as np
+from numba import prange
+
+from kernels.cpu.bilinear.frames import frame_image, in_planes
+from kernels.cpu.bilinear.places import (
+    BLOCK,
+    LOWER_LEFT,
+    LOWER_RIGHT,
+    UPPER_LEFT,
+    UPPER_RIGHT,
+    find_corners,
+)
+from kernels.cpu.jit import Array, kernel, parallel_kernel
+from kernels.cpu.simd import Width, broadcast_lanes, element, fma, lanes, lanes_of, load_lanes, store
+
+
+@kernel
+def _sample(
+    frame: Array, step: int, pitch: int, corner: Array, table: Array, first: int, count: int, out: Array, width: Width
+) -> None:
+    """out[i * step + c] = the sum of the four corners of point first + i, times their weights."""
+    across = lanes_of(width)
+    for i in range(count):
+        at = element(corner, first + i) * step
+        below = at + pitch * step
+        upper_left = broadcast_lanes(table, (UPPER_LEFT, first + i), width)
+        upper_right = broadcast_lanes(table, (UPPER_RIGHT, first + i), width)
+        lower_left = broadcast_lanes(table, (LOWER_LEFT, first + i), width)
+        lower_right = broadcast_lanes(table, (LOWER_RIGHT, first + i), width)
+        c = 0
+        while c < step:
+            total = upper_left * load_lanes(frame, at + c, width)
+            total = fma(upper_right, load_lanes(frame, at + step + c, width), total)
+            total = fma(lower_left, load_lanes(frame, below + c, width), total)
+            total = fma(lower_right, load_lanes(frame, below + step + c, width), total)
+            store(out, i * step + c, total)
+            c += across
+
+
+@parallel_kernel
+def forward(
+    x: Array,
+    grid: Array,
+    padding_mode: int,
+    align_corners: bool,
+    parts: int,
+    frames: Array,
+    corners: Array,
+    tables: Array,
+    outs: Array,
+    squares: Array,
+    step: int,
+    width: Width,
+    y: Array,
+) -> None:
+    """Fills y (N, C, points). A piece of work is one of `parts` stretches of the points of one image."""
+    images, channels, height, length = x.shape
+    points = y.shape[2]
+    workers = len(frames)
+    stretch = (points + parts * BLOCK - 1) // (parts * BLOCK) * BLOCK
+    for index in prange(workers):
+        worker = np.int64(index)
+        frame, corner, table, out, square = (
+            frames[worker],
+            corners[worker],
+            tables[worker],
+            outs[worker],
+            squares[worker],
+        )
+        frame[:] = 0
+        framed = -1
+        for item in range(images * parts * worker // workers, images * parts * (worker + 1) // workers):
+            n, part = item // parts, item % parts
+            if n != framed:
+                frame_image(x, n, square, frame, step, width)
+                framed = n
+            for start in range(part * stretch, min(points, (part + 1) * stretch), BLOCK):
+                count = min(BLOCK, points - start)
+                at = 2 * (n * points + start)
+                find_corners(grid, at, count, height, length, padding_mode, align_corners, corner, table)
+                for i in range(0, count, lanes(x)):
+                    here = min(lanes(x), count - i)
+                    _sample(frame, step, length + 2, corner, table, i, here, out, width)
+                    to = n * channels * points + start + i
+                    in_planes(out, 0, step, square, y, to, points, channels, here, width)

@@ -1,0 +1,184 @@
+"""The gradients of images and grid: what arrives at a point goes to its four corners, times their weights.
+
+With g = dy at the point (one number a channel) and the corners' pixels x and weights w,
+
+    dx[corner] += w[corner] g          s[corner] = sum over channels of g x[corner]
+
+    dgrid_x = slope_x ((s_upper_right - s_upper_left) up   + (s_lower_right - s_lower_left)  down)
+    dgrid_y = slope_y ((s_lower_left  - s_upper_left) left + (s_lower_right - s_upper_right) right)
+
+Points share corners, so the order in which they are added is fixed: an item of work has planes of its own.
+"""
+
+import numpy as np
+from numba import prange
+
+from kernels.cpu.bilinear.frames import frame_image, side_by_side, unframe_row
+from kernels.cpu.bilinear.places import (
+    BLOCK,
+    DOWN,
+    LOWER_LEFT,
+    LOWER_RIGHT,
+    RIGHT,
+    SLOPE_X,
+    SLOPE_Y,
+    UPPER_LEFT,
+    UPPER_RIGHT,
+    find_corners,
+)
+from kernels.cpu.jit import Array, kernel, parallel_kernel
+from kernels.cpu.simd import (
+    Width,
+    broadcast_lanes,
+    element,
+    evens,
+    fma,
+    interleave_high,
+    interleave_low,
+    lanes,
+    lanes_of,
+    load,
+    load_lanes,
+    odds,
+    store,
+    store_first,
+    zero_lanes,
+)
+
+
+@kernel
+def _spread(
+    frame: Array,
+    gradient: Array,
+    step: int,
+    pitch: int,
+    corner: Array,
+    table: Array,
+    count: int,
+    dy: Array,
+    sums_x: Array,
+    sums_y: Array,
+    width: Width,
+) -> None:
+    """Adds what arrives at `count` points, dy[i * step + c], to the framed gradient of the image.
+
+    sums_x and sums_y get a vector a point, whose lanes add up to the derivative by the point's place.
+    """
+    across = lanes_of(width)
+    for i in range(count):
+        at = element(corner, i) * step
+        below = at + pitch * step
+        weight_ul = broadcast_lanes(table, (UPPER_LEFT, i), width)
+        weight_ur = broadcast_lanes(table, (UPPER_RIGHT, i), width)
+        weight_ll = broadcast_lanes(table, (LOWER_LEFT, i), width)
+        weight_lr = broadcast_lanes(table, (LOWER_RIGHT, i), width)
+        sum_ul = sum_ur = sum_ll = sum_lr = zero_lanes(dy, width)
+        for c in range(0, step, across):
+            g = load_lanes(dy, i * step + c, width)
+            ul, ur, ll, lr = at + c, at + step + c, below + c, below + step + c
+            sum_ul = fma(g, load_lanes(frame, ul, width), sum_ul)
+            sum_ur = fma(g, load_lanes(frame, ur, width), sum_ur)
+            sum_ll = fma(g, load_lanes(frame, ll, width), sum_ll)
+            sum_lr = fma(g, load_lanes(frame, lr, width), sum_lr)
+            store(gradient, ul, fma(weight_ul, g, load_lanes(gradient, ul, width)))
+            store(gradient, ur, fma(weight_ur, g, load_lanes(gradient, ur, width)))
+            store(gradient, ll, fma(weight_ll, g, load_lanes(gradient, ll, width)))
+            store(gradient, lr, fma(weight_lr, g, load_lanes(gradient, lr, width)))
+        right, down = broadcast_lanes(table, (RIGHT, i), width), broadcast_lanes(table, (DOWN, i), width)
+        left, up = 1.0 - right, 1.0 - down
+        store(sums_x, i * across, (sum_ur - sum_ul) * up + (sum_lr - sum_ll) * down)
+        store(sums_y, i * across, (sum_ll - sum_ul) * left + (sum_lr - sum_ur) * right)
+
+
+@kernel
+def _add_up(sums: Array, across: int) -> None:
+    """sums[i] = the sum of sums[i * across : (i + 1) * across], by halves: neighbours first."""
+    while across > 1:
+        across //= 2
+        for i in range(0, BLOCK * across, lanes(sums)):
+            v, w = load(sums, 2 * i), load(sums, 2 * i + lanes(sums))
+            store(sums, i, evens(v, w) + odds(v, w))
+
+
+@kernel
+def _store_points(sums_x: Array, sums_y: Array, table: Array, dgrid: Array, at: int, count: int) -> None:
+    """The derivatives by `count` points, from those by their places."""
+    size = lanes(dgrid)
+    for i in range(0, count, size):
+        dx = load(sums_x, i) * load(table, (SLOPE_X, i))
+        dy = load(sums_y, i) * load(table, (SLOPE_Y, i))
+        store_first(dgrid, at + 2 * i, interleave_low(dx, dy), 2 * (count - i))
+        store_first(dgrid, at + 2 * i + size, interleave_high(dx, dy), 2 * (count - i) - size)
+
+
+@kernel
+def _add_parts(gradients: Array, first: int, parts: int) -> None:
+    """gradients[first] += the gradients of the other parts, in order."""
+    for part in range(first + 1, first + parts):
+        for i in range(0, gradients.shape[1], lanes(gradients)):
+            store(gradients, (first, i), load(gradients, (first, i)) + load(gradients, (part, i)))
+
+
+@parallel_kernel
+def backward(
+    dy: Array,
+    x: Array,
+    grid: Array,
+    padding_mode: int,
+    align_corners: bool,
+    parts: int,
+    frames: Array,
+    gradients: Array,
+    corners: Array,
+    tables: Array,
+    blocks: Array,
+    sums: Array,
+    squares: Array,
+    step: int,
+    width: Width,
+    dx: Array,
+    dgrid: Array,
+) -> None:
+    """Fills dx like x and dgrid like the grid. A piece of work is one of `parts` stretches of the points of an image.
+
+    `gradients` has a framed image for each worker, or for each piece of work if an image has several.
+    """
+    images, channels, height, length = x.shape
+    points = dy.shape[2]
+    workers = len(frames)
+    stretch = (points + parts * BLOCK - 1) // (parts * BLOCK) * BLOCK
+    for index in prange(workers):
+        worker = np.int64(index)
+        frame, corner, table = frames[worker], corners[worker], tables[worker]
+        block, square = blocks[worker], squares[worker]
+        sums_x, sums_y = sums[worker, 0], sums[worker, 1]
+        frame[:] = 0
+        framed = -1
+        for item in range(images * parts * worker // workers, images * parts * (worker + 1) // workers):
+            n, part = item // parts, item % parts
+            if n != framed:
+                frame_image(x, n, square, frame, step, width)
+                framed = n
+            gradient = gradients[worker if parts == 1 else item]
+            gradient[:] = 0
+            for start in range(part * stretch, min(points, (part + 1) * stretch), BLOCK):
+                count = min(BLOCK, points - start)
+                at = 2 * (n * points + start)
+                find_corners(grid, at, count, height, length, padding_mode, align_corners, corner, table)
+                for i in range(0, count, lanes(x)):
+                    here = n * channels * points + start + i
+                    side_by_side(dy, here, points, channels, count - i, square, block, i * step, step, width)
+                _spread(frame, gradient, step, length + 2, corner, table, count, block, sums_x, sums_y, width)
+                _add_up(sums_x, lanes_of(width))
+                _add_up(sums_y, lanes_of(width))
+                _store_points(sums_x, sums_y, table, dgrid, at, count)
+            if parts == 1:
+                for row in range(height):
+                    unframe_row(gradient, step, square, dx, n, row, width)
+    if parts > 1:
+        for index in prange(workers):
+            worker = np.int64(index)
+            for n in range(images * worker // workers, images * (worker + 1) // workers):
+                _add_parts(gradients, n * parts, parts)
+                for row in range(height):
+                    unframe_row(gradients[n * parts], step, squares[worker], dx, n, row, width)

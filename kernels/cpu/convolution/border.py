@@ -1,0 +1,158 @@
+"""Bordered copies: the pixels that a band of output rows needs, laid out so that every tap is one shift of them.
+
+A band is a few neighbouring rows of one output image. The thread that computes it first copies the rows of the input
+that it will look at into memory of its own, which then stays in the cache:
+
+- Padding becomes zeros around the copy, so that no loop tests for the border.
+- With stride s, neighbouring outputs look at every s-th pixel. The copy sorts the pixels into s x s grids of
+  pixels whose coordinates have the same remainders modulo s: in a grid, neighbouring outputs look at neighbours.
+- With `spread` s, s - 1 zeros go between the pixels: the transposed convolution of stride s is the plain
+  convolution of such an image.
+
+     image, stride 2      grids (0,0) (0,1) (1,0) (1,1)
+       a b c d              a c    b d
+       e f g h                            e g    f h
+       i j k l              i k    j l
+       m n o p                            m o    n p
+
+In every case the output pixel at row r and column q of the band and the tap t of channel c meet at
+
+    copy[offset(c, t) + r * width + q]
+
+with one offset for each tap, and all loops over taps are loops over a table of offsets.
+"""
+
+import functools
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from kernels.cpu.jit import Array, kernel
+from kernels.cpu.simd import VECTOR_BYTES, lanes, load_first, splat, store
+
+Pair = tuple[int, int]
+
+# Room for a copy: the level-2 cache holds it with the weights. Rows that are in use at one time fit into level 1.
+BAND_BYTES = 1 << 17
+# Images are cut into bands until there are this many, so that several threads share even a single image.
+ENOUGH_BANDS = 16
+FEWEST_ROWS = 4  # but rows at the seams are copied twice: bands for threads alone are no lower than this
+
+
+class Band(NamedTuple):
+    """Sizes of an image, its output, and the copies in between. All bands are alike; the last may be lower."""
+
+    channels: int
+    height: int  # of the image
+    width: int
+    top: int  # rows and columns of padding before the image
+    left: int
+    stride_h: int
+    stride_w: int
+    spread_h: int  # distance at which the image's own rows and columns appear, with zeros between
+    spread_w: int
+    out_height: int
+    out_width: int
+    rows: int  # output rows of a band
+    copied_rows: int  # of one grid of one channel
+    copied_width: int
+
+    @property
+    def number(self) -> int:
+        """How many bands an output image has."""
+        return -(-self.out_height // self.rows)
+
+    @property
+    def last_rows(self) -> int:
+        """Output rows of the last band."""
+        return self.out_height - (self.number - 1) * self.rows
+
+    @property
+    def copied(self) -> int:
+        """Elements of the copy of one channel."""
+        return self.stride_h * self.stride_w * self.copied_rows * self.copied_width
+
+
+@functools.lru_cache(maxsize=256)
+def offsets_of(band: Band, kernel_size: Pair, dilation: Pair) -> Array:
+    """Where in the copy each tap of each channel meets the first output: int64 (channels * KH * KW,)."""
+    c, i, j = np.indices((band.channels, *kernel_size))
+    i, j = i * dilation[0], j * dilation[1]
+    grid = (c * band.stride_h + i % band.stride_h) * band.stride_w + j % band.stride_w
+    offsets: Array = (grid * band.copied_rows + i // band.stride_h) * band.copied_width + j // band.stride_w
+    return offsets.ravel()
+
+
+def aligned(shape: tuple[int, ...], dtype: Any) -> Array:
+    """An empty array that begins at a whole vector: stores across two lines of the cache take twice as long."""
+    itemsize = np.dtype(dtype).itemsize
+    size = math.prod(shape)
+    memory = np.empty(size + VECTOR_BYTES // itemsize, dtype)
+    first = -memory.ctypes.data % VECTOR_BYTES // itemsize
+    return memory[first : first + size].reshape(shape)
+
+
+@functools.lru_cache(maxsize=256)
+def band_of(
+    shape: tuple[int, ...],
+    itemsize: int,
+    groups: int,
+    out_size: Pair,
+    kernel_size: Pair,
+    begin: Pair,
+    stride: Pair,
+    dilation: Pair,
+    spread: Pair = (1, 1),
+) -> Band:
+    """Bands for images (N, groups * channels, H, W), of a height that depends on sizes alone."""
+    images, channels, height, width = shape
+    channels //= groups
+    halo_h, halo_w = ((k - 1) * d // s for k, d, s in zip(kernel_size, dilation, stride, strict=True))
+    copied_width = out_size[1] + halo_w
+    row_bytes = channels * stride[0] * stride[1] * copied_width * itemsize
+    rows = max(1, BAND_BYTES // row_bytes - halo_h)
+    shared = -(-out_size[0] * images * groups // ENOUGH_BANDS)
+    rows = min(out_size[0], rows, max(FEWEST_ROWS, shared))
+    rows = -(-out_size[0] // -(-out_size[0] // rows))  # as many bands, of equal height
+    return Band(channels, height, width, *begin, *stride, *spread, *out_size, rows, rows + halo_h, copied_width)
+
+
+@kernel
+def copy_band(x: Array, plane: int, first: int, band: Band, copy: Array) -> None:
+    """Copies what the outputs from row `first` on need of the planes from `plane` on.
+
+    `copy` has room for a vector more than that.
+    """
+    at = 0
+    for channel in range(plane, plane + band.channels):
+        for i in range(band.stride_h):
+            for j in range(band.stride_w):
+                for row in range(band.copied_rows):
+                    for column in range(0, band.copied_width, lanes(x)):
+                        store(copy, at + column, splat(copy, 0))
+                    y = (first + row) * band.stride_h + i - band.top
+                    if 0 <= y <= (band.height - 1) * band.spread_h and y % band.spread_h == 0:
+                        start = (channel * band.height + y // band.spread_h) * band.width
+                        _copy_row(x, start, j - band.left, band, copy, at)
+                    at += band.copied_width
+
+
+@kernel
+def _copy_row(x: Array, start: int, shift: int, band: Band, copy: Array, at: int) -> None:
+    """copy[k] = row[k * stride + shift], or with spread s: copy[k * s - shift] = row[k]; nothing outside of either."""
+    if band.spread_w > 1:
+        first = max(0, -(-shift // band.spread_w))
+        end = min(band.width, (band.copied_width + shift - 1) // band.spread_w + 1)
+        for k in range(first, end):
+            copy[np.uint64(at + k * band.spread_w - shift)] = x[np.uint64(start + k)]
+        return
+    first = max(0, -(shift // band.stride_w))
+    end = min(band.copied_width, (band.width - shift - 1) // band.stride_w + 1)
+    if band.stride_w == 1:
+        # What a vector holds beyond the row is zero and lies before anything that is copied later.
+        for k in range(first, end, lanes(x)):
+            store(copy, at + k, load_first(x, start + shift + k, end - k))
+    else:
+        for k in range(first, end):
+            copy[np.uint64(at + k)] = x[np.uint64(start + shift + k * band.stride_w)]

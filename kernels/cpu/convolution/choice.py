@@ -1,0 +1,92 @@
+"""Which of the convolution kernels takes a problem.
+
+    winograd       float32, 3 x 3, stride 1, many channels: fewer multiplications, at the price of some rounding
+    depthwise      one input channel a filter: lanes along a row of pixels, limited by memory
+    few_channels   few input channels, stride 1: lanes along a row of pixels; channels would not fill them
+    direct         everything else: lanes along the output channels, any stride, dilation and groups
+
+The choice depends on shapes, the dtype and the switch for Winograd, never on values, with one exception: Winograd's
+transforms can overflow, or spread a nan over its tile, so where a result is not finite, `direct` has the last word.
+"""
+
+from kernels.cpu.convolution import (
+    depthwise,
+    depthwise_backward,
+    direct,
+    direct_backward,
+    few_channels,
+    few_channels_backward,
+    winograd,
+    winograd_weight,
+)
+from kernels.cpu.jit import Array
+
+Pair = tuple[int, int]
+Padding = tuple[Pair, Pair]
+
+# With fewer channels than this on either side, Winograd's transforms cost more than they save.
+WINOGRAD_CHANNELS = 16
+FEW_CHANNELS = 4
+
+
+def _takes_winograd(weight: Array, stride: Pair, dilation: Pair, groups: int) -> bool:
+    plain = weight.shape[2:] == (3, 3) and stride == dilation == (1, 1) and groups == 1
+    return plain and weight.dtype == "f4" and min(weight.shape[:2]) >= WINOGRAD_CHANNELS
+
+
+def _is_depthwise(inputs: int, groups: int) -> bool:
+    return groups > 1 and inputs == 1
+
+
+def _has_few_channels(inputs: int, stride: Pair, groups: int) -> bool:
+    return groups == 1 and stride == (1, 1) and inputs <= FEW_CHANNELS
+
+
+def forward(
+    x: Array, weight: Array, bias: Array | None, stride: Pair, padding: Padding, dilation: Pair, groups: int,
+    allow_winograd: bool,
+) -> Array:  # fmt: skip
+    """As `kernels.reference.convolution.forward`, plus the bias; two spatial dimensions, at least one element."""
+    if allow_winograd and _takes_winograd(weight, stride, dilation, groups):
+        y, finite = winograd.forward(x, weight, bias, padding)
+        if finite:
+            return y
+    if _is_depthwise(weight.shape[1], groups):
+        return depthwise.forward(x, weight, bias, stride, padding, dilation)
+    if _has_few_channels(weight.shape[1], stride, groups):
+        return few_channels.forward(x, weight, bias, padding, dilation)
+    return direct.forward(x, weight, bias, stride, padding, dilation, groups)
+
+
+def backward_input(
+    dy: Array, weight: Array, input_size: Pair, stride: Pair, padding: Padding, dilation: Pair, groups: int,
+    allow_winograd: bool,
+) -> Array:  # fmt: skip
+    """As `kernels.reference.convolution.backward_input`; two spatial dimensions, at least one element."""
+    if allow_winograd and _takes_winograd(weight, stride, dilation, groups):
+        dx, finite = winograd.backward_input(dy, weight, input_size, padding)
+        if finite:
+            return dx
+    if _is_depthwise(weight.shape[1], groups):
+        return depthwise_backward.backward_input(dy, weight, input_size, stride, padding, dilation, groups)
+    if _has_few_channels(weight.shape[1], stride, groups):
+        return few_channels_backward.backward_input(dy, weight, input_size, padding, dilation)
+    return direct_backward.backward_input(dy, weight, input_size, stride, padding, dilation, groups)
+
+
+def backward_weight(
+    x: Array, dy: Array, kernel_size: Pair, stride: Pair, padding: Padding, dilation: Pair, groups: int,
+    allow_winograd: bool,
+) -> Array:  # fmt: skip
+    """As `kernels.reference.convolution.backward_weight`; two spatial dimensions, at least one element."""
+    inputs = x.shape[1] // groups
+    plain = kernel_size == (3, 3) and stride == dilation == (1, 1) and groups == 1 and x.dtype == "f4"
+    if allow_winograd and plain and min(inputs, dy.shape[1]) >= WINOGRAD_CHANNELS:
+        dw, finite = winograd_weight.backward_weight(x, dy, padding)
+        if finite:
+            return dw
+    if _is_depthwise(inputs, groups):
+        return depthwise_backward.backward_weight(x, dy, kernel_size, stride, padding, dilation)
+    if _has_few_channels(inputs, stride, groups):
+        return few_channels_backward.backward_weight(x, dy, kernel_size, padding, dilation)
+    return direct_backward.backward_weight(x, dy, kernel_size, stride, padding, dilation, groups)

@@ -1,0 +1,190 @@
+"""The gradients of the direct convolution with respect to its input and its weights.
+
+*Input.* Each of the s_h * s_w phases of dx is a convolution of dy with stride 1 and the taps that reach this phase, so
+`direct.convolve` does all the work: only its tables differ. Flops and limit are those of the forward pass.
+
+*Weights.* dweight is a sum over all pixels p of all images, of the outer product of one window of x with one pixel of
+dy: 2 * N * C * O * taps * pixels flops, again limited by multiplications. One tile of sums in registers:
+
+                       dy at pixel p, 4 vectors of filters            windows: where the window of p begins
+                      +------+------+------+------+
+    x[p, tap t    ] ->|  +=  |  +=  |  +=  |  +=  |                   The pixels of dy come from a transposed copy,
+    x[p, tap t + 1] ->|  +=  |  +=  |  +=  |  +=  |                   PIXELS of which stay in the L1 cache while all
+    ...         (6)   +------+------+------+------+                   taps are summed over them.
+
+The bands of rows of all images are cut into parts, each with sums of its own, and the sums of the parts are added in
+their order: how many parts there are depends on the shape, so the result does not depend on the number of threads.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numba import get_num_threads, prange
+
+from kernels.cpu.convolution.direct import convolve
+from kernels.cpu.convolution.layout import aligned, bordered, to_pixels, to_planes
+from kernels.cpu.convolution.plan import TILE_ROWS, Padding, Pair, Plan, backward_axis, forward_axis, plan
+from kernels.cpu.jit import Array, as_input, kernel, parallel_kernel
+from kernels.cpu.simd import VECTOR_BYTES, load_tile, outer_fma_at, places_like, store_tile
+from kernels.reference import convolution as reference
+
+PIXELS = 96  # summed over at a time: 24 KB of dy, so that half of the L1 cache is left
+ITEMS = 16  # wanted at least, for the threads to share
+SUMS_BYTES = 1 << 23  # at most, unless one part alone takes more
+
+
+def backward_input(
+    dy: Array,
+    weight: Array,
+    input_size: tuple[int, ...],
+    stride: Pair,
+    padding: Padding,
+    dilation: Pair,
+    groups: int,
+) -> Array:
+    """The gradient dx (N, C, *input_size) of sum(dy * y), for dy (N, O, H_out, W_out).
+
+    The tiles multiply weights by the zeros around dy as well, which for an infinite or nan weight would spread a nan
+    to pixels that do not depend on it; so the specification itself treats such weights.
+    """
+    dy, weight = as_input(dy), as_input(weight)
+    with np.errstate(all="ignore"):
+        finite = np.isfinite(weight.sum())
+    if not finite:
+        return reference.backward_input(dy, weight, input_size, stride, padding, dilation, groups)
+    sizes = zip(dy.shape[2:], input_size, weight.shape[2:], stride, padding, dilation, strict=True)
+    down, across = (backward_axis(*axis) for axis in sizes)
+    filters, channels = weight.shape[:2]
+    found = plan(dy.itemsize, len(dy), filters // groups, channels, groups, (down, across), forward=False)
+    dx = np.empty((len(dy), channels * groups, *input_size), dy.dtype)
+    convolve(dy, weight, None, found, groups, dx)
+    return dx
+
+
+@kernel
+def _add_taps(
+    tile: Any,
+    windowed: Array,
+    origin: int,
+    windows: Array,
+    taps: Array,
+    tap: int,
+    dy: Array,
+    at: int,
+    sums: Array,
+    to: int,
+    width: int,
+) -> None:
+    """sums[t, f] += the sum over pixels p of x[p, tap t] * dy[p, f], for a tile of taps."""
+    here = places_like(taps, tap, tile)
+    for window in windows:
+        tile = outer_fma_at(tile, windowed, here, origin + window, dy, at)
+        at += width
+    store_tile(sums, to, width, tile)
+
+
+@cache
+def _compiled(cols: int) -> Callable[..., None]:
+    """The sums over pixels with tiles `cols` vectors wide."""
+    rows = TILE_ROWS[cols]
+
+    @parallel_kernel
+    def sum_windows(
+        x: Array,
+        dy: Array,
+        windows: Array,
+        taps: Array,
+        area: tuple[int, int, int, int, int, int, int, int],
+        windowed: Array,
+        images: Array,
+        pixels: Array,
+        sums: Array,
+    ) -> None:
+        first_row, column, rows_in, columns_in, row_step, height, _, copied = area
+        parts, groups, panels, all_taps, width = sums.shape
+        count, planes, x_height, x_width = x.shape
+        _, outputs, dy_height, dy_width = dy.shape
+        channels, filters = planes // groups, outputs // groups
+        bands = (dy_height + height - 1) // height
+        pieces, workers = count * bands, len(pixels)
+        for worker in prange(workers):
+            for item in range(np.int64(worker), parts * groups * panels, workers):
+                part, group, panel = item // (groups * panels), item // panels % groups, item % panels
+                o = group * filters + panel * width
+                for piece in range(part * pieces // parts, (part + 1) * pieces // parts):
+                    n, band = piece // bands, piece % bands
+                    row = first_row + band * row_step
+                    if copied:
+                        bordered(x, n, group * channels, channels, row, column, rows_in, columns_in, images[worker])
+                        origin = np.int64(worker) * windowed.shape[1]
+                    else:
+                        origin = n * windowed.shape[1] + (group * channels * x_height + row) * x_width + column
+                    start = ((n * outputs + o) * dy_height + band * height) * dy_width
+                    size = min(height, dy_height - band * height) * dy_width
+                    to_pixels(dy, start, dy_height * dy_width, filters - panel * width, size, width, pixels[worker])
+                    for p in range(0, size, PIXELS):
+                        some = windows[p : min(p + PIXELS, size)]
+                        for tap in range(0, all_taps, rows):
+                            to = (item * all_taps + tap) * width
+                            tile = load_tile(sums, to, width, rows, cols)
+                            _add_taps(
+                                tile, windowed, origin, some, taps, tap, pixels[worker], p * width, sums, to, width
+                            )
+
+    return sum_windows
+
+
+@parallel_kernel
+def _collect(sums: Array, workers: int, taps: int, dweight: Array) -> None:
+    """dweight (O, taps) = the sum of sums (parts, groups, panels, rows, width) over the parts, in their order."""
+    parts, groups, panels, rows, width = sums.shape
+    filters = len(dweight) // groups
+    for worker in prange(workers):
+        for block in range(np.int64(worker), groups * panels, workers):
+            group, panel = block // panels, block % panels
+            total = sums[0, group, panel].reshape(rows * width)
+            for part in range(1, parts):
+                other = sums[part, group, panel].reshape(rows * width)
+                for i in range(len(total)):
+                    total[i] += other[i]
+            start = (group * filters + panel * width) * taps
+            to_planes(total, taps, width, filters - panel * width, dweight, start, taps)
+
+
+def backward_weight(
+    x: Array, dy: Array, kernel_size: tuple[int, ...], stride: Pair, padding: Padding, dilation: Pair, groups: int
+) -> Array:
+    """The gradient dweight (O, C/groups, *kernel_size) of sum(dy * y), for dy (N, O, H_out, W_out)."""
+    x, dy = as_input(x), as_input(dy)
+    sizes = zip(x.shape[2:], kernel_size, stride, padding, dilation, strict=True)
+    down, across = (forward_axis(*axis) for axis in sizes)
+    filters, channels = dy.shape[1] // groups, x.shape[1] // groups
+    found = plan(x.itemsize, len(x), channels, filters, groups, (down, across), forward=True)
+    dweight = np.zeros((groups * filters, channels, *kernel_size), x.dtype)
+    if not dweight.size or not dy.size:
+        return dweight
+    _sum(x, dy, found, groups, dweight.reshape(groups * filters, -1))
+    return dweight
+
+
+def _sum(x: Array, dy: Array, found: Plan, groups: int, dweight: Array) -> None:
+    """Fills dweight (O, taps)."""
+    lanes = VECTOR_BYTES // x.itemsize
+    rows, taps = TILE_ROWS[found.cols], len(found.taps)
+    padded = np.concatenate([found.taps, np.zeros(-taps % rows, np.int64)])
+    panels = -(-dweight.shape[0] // groups // found.width)
+    pieces = len(x) * -(-dy.shape[2] // found.height)
+    one = groups * panels * len(padded) * found.width * x.itemsize
+    parts = max(1, min(pieces, -(-ITEMS // (groups * panels)), SUMS_BYTES // one))
+    # The last square of lanes x lanes that is transposed may reach beyond the last tap.
+    memory = aligned((parts * one // x.itemsize + lanes * found.width,), x.dtype)
+    memory.fill(0)
+    sums = memory[: parts * one // x.itemsize].reshape(parts, groups, panels, len(padded), found.width)
+    workers = get_num_threads()
+    images = np.zeros((workers, found.image_size), x.dtype)
+    windowed = as_input(images) if found.image_size else x.reshape(len(x), -1)
+    pixels = aligned((workers, found.pixels), x.dtype)
+    _compiled(found.cols)(x, dy, found.windows, padded, found.area, windowed, images, pixels, sums)
+    _collect(sums, workers, taps, dweight)

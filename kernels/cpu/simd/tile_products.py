@@ -1,0 +1,156 @@
+"""Steps of sums of products in a register tile: what an innermost loop consists of.
+
+outer_fma, outer_fma_at      numbers, broadcast along the rows, times vectors, one a column
+inner_fma_at                 the same, with columns from anywhere: lanes run along pixels
+lane_fma_at                  vectors times vectors: each lane adds up its own products
+outer_differences            bits that differ, counted: the product of signs
+"""
+
+from typing import Any
+
+from llvmlite import ir
+
+from kernels.cpu.simd.arithmetic import fused
+from kernels.cpu.simd.memory import first_lanes, load_from
+from kernels.cpu.simd.tiles import at_places, every, packed, row_of, vectors_of
+from kernels.cpu.simd.types import TileType, address, intrinsic, llvm_function, splatted, whole
+
+
+def _broadcast(builder: Any, kind: TileType, pointer: Any) -> Any:
+    """One number in all lanes."""
+    number = builder.load(pointer, align=kind.vector.dtype.bitwidth // 8)
+    return splatted(builder, number, kind.vector.llvm)
+
+
+def _add_products(builder: Any, kind: TileType, tile: Any, a_rows: list[Any], b_cols: list[Any]) -> Any:
+    """tile[r, c] += a[r] * b[c], for pointers to the numbers a and vectors b."""
+    sums = vectors_of(builder, kind, tile)
+    for r, pointer in enumerate(a_rows):
+        factor = _broadcast(builder, kind, pointer)
+        sums[r] = [fused(builder, kind.vector, factor, b, sums[r][c]) for c, b in enumerate(b_cols)]
+    return packed(builder, kind, sums)
+
+
+@intrinsic
+def outer_fma(typing_context: Any, tile: Any, a: Any, index: Any, step: Any, b: Any, b_index: Any) -> Any:
+    """tile[r, :] += a[index + r * step] * b[b_index : b_index + cols * lanes]."""
+
+    def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
+        start = address(context, builder, a, arguments[1], index, arguments[2])
+        a_rows = every(builder, start, whole(context, builder, step, arguments[3]), tile.rows)
+        b_cols = row_of(builder, tile, address(context, builder, b, arguments[4], b_index, arguments[5]))
+        return _add_products(builder, tile, arguments[0], a_rows, b_cols)
+
+    return tile(tile, a, index, step, b, b_index), generate
+
+
+@intrinsic
+def outer_fma_at(typing_context: Any, tile: Any, a: Any, places: Any, shift: Any, b: Any, b_index: Any) -> Any:
+    """tile[r, :] += a[places[r] + shift] * b[b_index : b_index + cols * lanes]."""
+    if len(places) != tile.rows:
+        raise TypeError(f"outer_fma_at: {len(places)} places for {tile.rows} rows")
+
+    def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
+        shifted = address(context, builder, a, arguments[1], shift, arguments[3])
+        a_rows = at_places(builder, shifted, arguments[2])
+        b_cols = row_of(builder, tile, address(context, builder, b, arguments[4], b_index, arguments[5]))
+        return _add_products(builder, tile, arguments[0], a_rows, b_cols)
+
+    return tile(tile, a, places, shift, b, b_index), generate
+
+
+@intrinsic
+def inner_fma_at(typing_context: Any, tile: Any, a: Any, index: Any, step: Any, b: Any, places: Any, shift: Any) -> Any:
+    """tile[r, c] += a[index + r * step] * b[places[c] + shift : ... + lanes]: the columns come from anywhere."""
+    if len(places) != tile.cols:
+        raise TypeError(f"inner_fma_at: {len(places)} places for {tile.cols} columns")
+
+    def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
+        start = address(context, builder, a, arguments[1], index, arguments[2])
+        a_rows = every(builder, start, whole(context, builder, step, arguments[3]), tile.rows)
+        shifted = address(context, builder, b, arguments[4], shift, arguments[6])
+        b_cols = [load_from(builder, pointer, tile.vector) for pointer in at_places(builder, shifted, arguments[5])]
+        return _add_products(builder, tile, arguments[0], a_rows, b_cols)
+
+    return tile(tile, a, index, step, b, places, shift), generate
+
+
+def _add_lanewise(builder: Any, kind: TileType, tile: Any, a_rows: list[Any], b_cols: list[Any]) -> Any:
+    """tile[r, c] += a[r] * b[c], for vectors a and b."""
+    sums = vectors_of(builder, kind, tile)
+    for r, a in enumerate(a_rows):
+        sums[r] = [fused(builder, kind.vector, a, b, sums[r][c]) for c, b in enumerate(b_cols)]
+    return packed(builder, kind, sums)
+
+
+def _check(tile: Any, a_places: Any, b_places: Any) -> None:
+    if (len(a_places), len(b_places)) != (tile.rows, tile.cols):
+        raise TypeError(f"{len(a_places)} and {len(b_places)} places for {tile.rows} rows and {tile.cols} columns")
+
+
+@intrinsic
+def lane_fma_at(
+    typing_context: Any, tile: Any, a: Any, a_places: Any, a_shift: Any, b: Any, b_places: Any, b_shift: Any
+) -> Any:
+    """tile[r, c] += a[a_places[r] + a_shift : ... + lanes] * b[b_places[c] + b_shift : ... + lanes]."""
+    _check(tile, a_places, b_places)
+
+    def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
+        a_start = address(context, builder, a, arguments[1], a_shift, arguments[3])
+        b_start = address(context, builder, b, arguments[4], b_shift, arguments[6])
+        a_rows = [load_from(builder, pointer, tile.vector) for pointer in at_places(builder, a_start, arguments[2])]
+        b_cols = [load_from(builder, pointer, tile.vector) for pointer in at_places(builder, b_start, arguments[5])]
+        return _add_lanewise(builder, tile, arguments[0], a_rows, b_cols)
+
+    return tile(tile, a, a_places, a_shift, b, b_places, b_shift), generate
+
+
+@intrinsic
+def lane_fma_first(
+    typing_context: Any, tile: Any, a: Any, a_places: Any, a_shift: Any, b: Any, b_places: Any, b_shift: Any, count: Any
+) -> Any:
+    """As `lane_fma_at` in the first `count` lanes; the others stay as they are, whatever lies in memory there."""
+    _check(tile, a_places, b_places)
+
+    def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
+        vector, number = tile.vector, ir.IntType(32)
+        mask = first_lanes(context, builder, vector, count, arguments[7])
+        kind, none = vector.llvm.as_pointer(), ir.Constant(vector.llvm, None)
+        name = f"llvm.masked.load.{vector.suffix}.p0"
+        masked_load = llvm_function(builder, name, vector.llvm, kind, number, mask.type, vector.llvm)
+
+        def loaded(pointers: list[Any]) -> list[Any]:
+            align = number(vector.dtype.bitwidth // 8)
+            return [builder.call(masked_load, [builder.bitcast(p, kind), align, mask, none]) for p in pointers]
+
+        a_start = address(context, builder, a, arguments[1], a_shift, arguments[3])
+        b_start = address(context, builder, b, arguments[4], b_shift, arguments[6])
+        a_rows = loaded(at_places(builder, a_start, arguments[2]))
+        b_cols = loaded(at_places(builder, b_start, arguments[5]))
+        return _add_lanewise(builder, tile, arguments[0], a_rows, b_cols)
+
+    return tile(tile, a, a_places, a_shift, b, b_places, b_shift, count), generate
+
+
+@intrinsic
+def outer_differences(
+    typing_context: Any, tile: Any, a: Any, index: Any, b: Any, b_index: Any, mask: Any, mask_index: Any
+) -> Any:
+    """tile[r, :] += popcount((a[index + r] xor b[b_index : ...]) and mask[mask_index : ...]), in each lane."""
+    vector = tile.vector
+
+    def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
+        start = address(context, builder, a, arguments[1], index, arguments[2])
+        a_rows = every(builder, start, ir.IntType(64)(1), tile.rows)
+        b_cols = row_of(builder, tile, address(context, builder, b, arguments[3], b_index, arguments[4]))
+        masks = row_of(builder, tile, address(context, builder, mask, arguments[5], mask_index, arguments[6]))
+        count = llvm_function(builder, f"llvm.ctpop.{vector.suffix}", vector.llvm, vector.llvm)
+        sums = vectors_of(builder, tile, arguments[0])
+        for r, pointer in enumerate(a_rows):
+            word = _broadcast(builder, tile, pointer)
+            for c, (bits, valid) in enumerate(zip(b_cols, masks, strict=True)):
+                differing = builder.and_(builder.xor(word, bits), valid)
+                sums[r][c] = builder.add(sums[r][c], builder.call(count, [differing]))
+        return packed(builder, tile, sums)
+
+    return tile(tile, a, index, b, b_index, mask, mask_index), generate

@@ -1,0 +1,245 @@
+"""Register tiles: a matrix of sums that never leaves the registers while products are added to it.
+
+    a[0] ---->  +----+----+----+----+       One step of a matrix product: a column of `a`, one number a row, times a row
+    a[1] ---->  | += | += | += | += |       of `b`, one vector a column. It loads rows + cols operands for rows * cols
+    ...         |    |    |    |    |       multiplications, and that is the whole point: a processor multiplies two
+    a[5] ---->  +----+----+----+----+       vectors a cycle, but loads no more than two as well.
+                 b[0]  b[1]  b[2]  b[3]
+
+A kernel that adds up products of pairs is fast if it keeps such a tile busy, and its loop reads as the formula does:
+
+    tile = zeros(a, ROWS, COLS)
+    for k in range(depth):
+        tile = outer_fma(tile, a, k, depth, b, k * width)
+"""
+
+import operator
+from typing import Any
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import lower_builtin
+
+from kernels.cpu.simd.memory import load_from, store_to
+from kernels.cpu.simd.types import TileType, address, intrinsic, need_array, whole
+
+
+def _constant(value: Any) -> int | None:
+    """The number behind a type, if the compiler knows it."""
+    return value.literal_value if isinstance(value, types.IntegerLiteral) else None
+
+
+def _tile(a: Any, rows: Any, cols: Any) -> TileType | None:
+    if _constant(rows) is None or _constant(cols) is None:
+        return None
+    return TileType(need_array(a), rows.literal_value, cols.literal_value)
+
+
+def vectors_of(builder: Any, kind: TileType, tile: Any) -> list[list[Any]]:
+    return [[builder.extract_value(tile, r * kind.cols + c) for c in range(kind.cols)] for r in range(kind.rows)]
+
+
+def packed(builder: Any, kind: TileType, vectors: list[list[Any]]) -> Any:
+    tile = ir.Constant(kind.llvm, ir.Undefined)
+    for number, vector in enumerate(vector for row in vectors for vector in row):
+        tile = builder.insert_value(tile, vector, number)
+    return tile
+
+
+def after(builder: Any, pointer: Any, elements: int) -> Any:
+    return builder.gep(pointer, [ir.IntType(64)(elements)]) if elements else pointer
+
+
+def row_of(builder: Any, kind: TileType, pointer: Any) -> list[Any]:
+    """The vectors of one row, side by side in memory."""
+    vector = kind.vector
+    return [load_from(builder, after(builder, pointer, c * vector.lanes), vector) for c in range(kind.cols)]
+
+
+def every(builder: Any, pointer: Any, step: Any, count: int) -> list[Any]:
+    """`count` pointers, `step` elements apart."""
+    pointers = [pointer]
+    while len(pointers) < count:
+        pointers.append(builder.gep(pointers[-1], [step]))
+    return pointers
+
+
+def at_places(builder: Any, pointer: Any, places: Any) -> list[Any]:
+    return [builder.gep(pointer, [place]) for place in cgutils.unpack_tuple(builder, places)]
+
+
+@intrinsic(prefer_literal=True)
+def zeros(typing_context: Any, a: Any, rows: Any, cols: Any) -> Any:
+    """A tile of rows x cols vectors of zeros, of a's dtype; rows and cols are constants of the program."""
+    tile = _tile(a, rows, cols)
+
+    def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
+        assert tile is not None
+        return ir.Constant(tile.llvm, None)
+
+    return (tile(a, rows, cols), generate) if tile is not None else None
+
+
+@intrinsic(prefer_literal=True)
+def load_tile(typing_context: Any, a: Any, index: Any, step: Any, rows: Any, cols: Any) -> Any:
+    """The tile whose row r begins at a[index + r * step]."""
+    tile = _tile(a, rows, cols)
+
+    def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
+        assert tile is not None
+        start = address(context, builder, a, arguments[0], sig.args[1], arguments[1])
+        pointers = every(builder, start, whole(context, builder, sig.args[2], arguments[2]), tile.rows)
+        return packed(builder, tile, [row_of(builder, tile, pointer) for pointer in pointers])
+
+    return (tile(a, _plain(index), _plain(step), rows, cols), generate) if tile is not None else None
+
+
+@intrinsic
+def store_tile(typing_context: Any, a: Any, index: Any, step: Any, tile: Any) -> Any:
+    """Stores row r of the tile from a[index + r * step] on."""
+    if not isinstance(tile, TileType) or tile.vector != need_array(a) or not a.mutable:
+        raise TypeError(f"store_tile: cannot put {tile} into {a}")
+
+    def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
+        start = address(context, builder, a, arguments[0], index, arguments[1])
+        pointers = every(builder, start, whole(context, builder, step, arguments[2]), tile.rows)
+        for pointer, row in zip(pointers, vectors_of(builder, tile, arguments[3]), strict=True):
+            for c, vector in enumerate(row):
+                store_to(builder, after(builder, pointer, c * tile.vector.lanes), tile.vector, vector)
+        return context.get_dummy_value()
+
+    return types.void(a, index, step, tile), generate
+
+
+@intrinsic
+def store_tile_at(typing_context: Any, a: Any, index: Any, step: Any, places: Any, tile: Any) -> Any:
+    """Stores tile[r, c] from a[index + r * step + places[c]] on."""
+    if not isinstance(tile, TileType) or tile.vector != need_array(a) or not a.mutable or len(places) != tile.cols:
+        raise TypeError(f"store_tile_at: cannot put {tile} into {a} at {len(places)} places")
+
+    def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
+        start = address(context, builder, a, arguments[0], index, arguments[1])
+        pointers = every(builder, start, whole(context, builder, step, arguments[2]), tile.rows)
+        for pointer, row in zip(pointers, vectors_of(builder, tile, arguments[4]), strict=True):
+            for place, vector in zip(at_places(builder, pointer, arguments[3]), row, strict=True):
+                store_to(builder, place, tile.vector, vector)
+        return context.get_dummy_value()
+
+    return types.void(a, index, step, places, tile), generate
+
+
+@intrinsic(prefer_literal=True)
+def places(typing_context: Any, table: Any, first: Any, count: Any) -> Any:
+    """The numbers table[first], table[first + 1], ..., `count` of them (a constant), held in ordinary registers."""
+    number = _constant(count)
+    if number is None or table.dtype != types.int64:
+        return None
+
+    def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
+        start = address(context, builder, table, arguments[0], sig.args[1], arguments[1])
+        found = [builder.load(after(builder, start, i), align=8) for i in range(number)]
+        return context.make_tuple(builder, sig.return_type, found)
+
+    return types.UniTuple(types.int64, number)(table, _plain(first), count), generate
+
+
+@intrinsic
+def places_like(typing_context: Any, table: Any, first: Any, tile: Any) -> Any:
+    """The numbers table[first], table[first + 1], ..., one for each row of the tile, held in ordinary registers."""
+    if table.dtype != types.int64 or not isinstance(tile, TileType):
+        raise TypeError(f"places_like: need a table of int64 and a tile, got {table} and {tile}")
+
+    def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
+        start = address(context, builder, table, arguments[0], first, arguments[1])
+        found = [builder.load(after(builder, start, i), align=8) for i in range(tile.rows)]
+        return context.make_tuple(builder, sig.return_type, found)
+
+    return types.UniTuple(types.int64, tile.rows)(table, first, tile), generate
+
+
+@intrinsic
+def store_rows_at(typing_context: Any, a: Any, places: Any, tile: Any) -> Any:
+    """Stores row r of the tile from a[places[r]] on."""
+    if not isinstance(tile, TileType) or tile.vector != need_array(a) or not a.mutable or len(places) != tile.rows:
+        raise TypeError(f"store_rows_at: cannot put {tile} into {a} at {len(places)} places")
+
+    def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
+        start = address(context, builder, a, arguments[0], types.int64, context.get_constant(types.int64, 0))
+        pointers = at_places(builder, start, arguments[1])
+        for pointer, row in zip(pointers, vectors_of(builder, tile, arguments[2]), strict=True):
+            for c, vector in enumerate(row):
+                store_to(builder, after(builder, pointer, c * tile.vector.lanes), tile.vector, vector)
+        return context.get_dummy_value()
+
+    return types.void(a, places, tile), generate
+
+
+@intrinsic
+def add_row(typing_context: Any, tile: Any, b: Any, index: Any) -> Any:
+    """Adds b[index : index + cols * lanes] to every row."""
+
+    def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
+        row = row_of(builder, tile, address(context, builder, b, arguments[1], index, arguments[2]))
+        rows = [
+            [builder.fadd(x, y, flags=("contract",)) for x, y in zip(sums, row, strict=True)]
+            for sums in vectors_of(builder, tile, arguments[0])
+        ]
+        return packed(builder, tile, rows)
+
+    return tile(tile, b, index), generate
+
+
+@intrinsic(prefer_literal=True)
+def get(typing_context: Any, tile: Any, r: Any, c: Any) -> Any:
+    """The vector in row r and column c, both constants of the program."""
+    row, col = _constant(r), _constant(c)
+    if row is None or col is None:
+        return None
+    number = row * tile.cols + col
+
+    def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
+        return builder.extract_value(arguments[0], number)
+
+    return tile.vector(tile, r, c), generate
+
+
+@intrinsic(prefer_literal=True)
+def put(typing_context: Any, tile: Any, r: Any, c: Any, v: Any) -> Any:
+    """The tile with the vector v in row r and column c, both constants of the program."""
+    row, col = _constant(r), _constant(c)
+    if row is None or col is None or v != tile.vector:
+        return None
+    number = row * tile.cols + col
+
+    def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
+        return builder.insert_value(arguments[0], arguments[3], number)
+
+    return tile(tile, r, c, v), generate
+
+
+def _plain(kind: Any) -> Any:
+    return types.unliteral(kind)
+
+
+def _define_addition(symbol: Any) -> None:
+    """tile + tile."""
+
+    class Template(AbstractTemplate):
+        key = symbol
+
+        def generic(self, args: Any, kws: Any) -> Any:
+            return signature(args[0], *args) if isinstance(args[0], TileType) and args[0] == args[1] else None
+
+    infer_global(symbol)(Template)
+
+    def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
+        kind = sig.return_type
+        pairs = zip(*(vectors_of(builder, kind, tile) for tile in arguments), strict=True)
+        return packed(builder, kind, [[builder.fadd(x, y) for x, y in zip(*rows, strict=True)] for rows in pairs])
+
+    lower_builtin(symbol, TileType, TileType)(generate)
+
+
+for _symbol in (operator.add, operator.iadd):
+    _define_addition(_symbol)

@@ -1,0 +1,193 @@
+"""The convolution of signs: exclusive or, count, add. `kernels.cpu.xnor` explains it."""
+
+import math
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numba import get_num_threads, prange
+
+from kernels.cpu.jit import Array, as_input, kernel, parallel_kernel
+from kernels.cpu.simd import (
+    VECTOR_BYTES,
+    astype,
+    lanes,
+    load,
+    load_wide,
+    outer_differences,
+    store,
+    store_first,
+    store_tile,
+    zeros,
+)
+from kernels.cpu.xnor.packing import ROWS, WORD, integers_like, pack_items, pack_planes
+from kernels.cpu.xnor.scale import input_scale
+from kernels.reference.convolution import Padding, Sizes
+
+LANES = VECTOR_BYTES // 8  # output pixels in a vector
+RUN = 8  # vectors of output pixels for which a group of filters stays in the L1 cache
+
+
+class Geometry(NamedTuple):
+    """Where the windows lie; see `kernels.cpu.xnor`. All arrays are read-only."""
+
+    places: Array  # (taps * W,): where the word of a tap lies relative to the word of the output pixel
+    mask_places: Array  # (taps * W,): and where its mask lies
+    masks: Array  # (taps, pitch): all bits set where the tap of an output pixel is inside the image, else none
+    signs: Array  # (pitch,): how many signs are multiplied for an output pixel, all channels together
+    rows: int  # rows of a plane of the unfolded image
+    options: Array  # (3, 2): stride, padding before and dilation, for rows and columns
+
+
+@lru_cache(maxsize=64)
+def geometry(
+    channels: int, sizes: Sizes, kernel_size: Sizes, stride: Sizes, padding: Padding, dilation: Sizes, out: Sizes
+) -> Geometry:
+    """The tables of one kind of convolution, kept for the next call."""
+    words = -(-channels // WORD)
+    taps_high, taps_wide = kernel_size
+    rows = out[0] + (taps_high - 1) * dilation[0] // stride[0]
+    plane = stride[0] * rows * out[1]
+    reach = np.arange(taps_high) * dilation[0]
+    row_places = (reach % stride[0] * rows + reach // stride[0]) * out[1]
+    tap_places = row_places[:, None] + np.arange(taps_wide) * plane
+    places = tap_places.reshape(-1, 1) + np.arange(words) * taps_wide * plane
+
+    inside = [
+        ((at := np.arange(o) * s + np.arange(k)[:, None] * d - before) >= 0) & (at < n)
+        for n, k, s, (before, _), d, o in zip(sizes, kernel_size, stride, padding, dilation, out, strict=True)
+    ]
+    valid = (inside[0][:, None, :, None] & inside[1][None, :, None, :]).reshape(taps_high * taps_wide, -1)
+    pitch = valid.shape[1] + LANES
+    masks = np.zeros((len(valid), pitch), np.uint64)
+    masks[:, : valid.shape[1]] = np.where(valid, ~np.uint64(0), np.uint64(0))
+    signs = np.zeros(pitch, np.int64)
+    signs[: valid.shape[1]] = valid.sum(axis=0) * channels
+    mask_places = np.repeat(np.arange(len(valid)) * pitch, words)
+    options = np.array((stride, [before for before, _ in padding], dilation))
+    return Geometry(
+        as_input(places.reshape(-1)),
+        as_input(mask_places),
+        as_input(masks),
+        as_input(signs),
+        rows,
+        as_input(options),
+    )
+
+
+@kernel
+def _unfold(words: Array, width: int, options: Array, image: Array, item: int) -> None:
+    """Fills one plane of image (N, W, kw, stride, rows, OW) from words (N, W, H * width); `item` counts the planes.
+
+    image[n, w, t, f, j, o] is the word of row j * stride + f and column o * stride + t * dilation of the padded image.
+    """
+    stride, before, dilation = options
+    height = words.shape[2] // width
+    rest, tap = divmod(item, image.shape[2])
+    n, w = divmod(rest, image.shape[1])
+    shift = tap * dilation[1] - before[1]  # the column that output column 0 sees
+    first = min(max(-(shift // stride[1]), 0), image.shape[5])
+    last = max(min((width - 1 - shift) // stride[1] + 1, image.shape[5]), first)
+    for phase in range(image.shape[3]):
+        for row in range(image.shape[4]):
+            line = image[n, w, tap, phase, row]
+            source = row * stride[0] + phase - before[0]
+            if source < 0 or source >= height:
+                line[:] = 0
+                continue
+            pixels = words[n, w, source * width : (source + 1) * width]
+            line[:first] = 0
+            line[last:] = 0
+            if stride[1] == 1:
+                line[first:last] = pixels[first + shift : last + shift]
+            else:
+                for column in range(first, last):
+                    line[column] = pixels[column * stride[1] + shift]
+
+
+@kernel
+def _run(
+    tiles: Array, group: int, image: Array, start: int, table: tuple[Array, ...], alpha: Array, scale: Array,
+    run: int, counts: Array, y: Array,
+) -> None:  # fmt: skip
+    """One group of filters for one run of output pixels of one image, y (K, OH * OW), whose words begin at `start`.
+
+    counts[r, :] is in how many products filter r and the windows of a vector of pixels differ. Equal signs add 1 to the
+    sum and different ones subtract 1: it is signs - 2 counts.
+    """
+    places, mask_places, masks, signs = table
+    steps, step, pixels = len(places), lanes(image), y.shape[1]
+    first_filter = group * ROWS
+    rows = min(ROWS, len(y) - first_filter)
+    for pixel in range(run * RUN * step, min(pixels, (run + 1) * RUN * step), step):
+        tile = zeros(image, ROWS, 1)
+        for p in range(steps):
+            word = (group * steps + p) * ROWS
+            tile = outer_differences(tile, tiles, word, image, start + places[p] + pixel, masks, mask_places[p] + pixel)
+        store_tile(counts, 0, step, tile)
+        sign_count, factor = load(signs, pixel), load_wide(scale, pixel, signs)
+        for r in range(rows):
+            total = sign_count - (astype(load(counts, r * step), signs) << 1)
+            value = astype(total, y) * alpha[first_filter + r] * factor
+            target = (first_filter + r) * pixels + pixel
+            if pixel + step <= pixels:
+                store(y, target, value)
+            else:
+                store_first(y, target, value, pixels - pixel)
+
+
+@parallel_kernel
+def _forward(
+    x: Array, integers: Array, width: int, options: Array, words: Array, image: Array, tiles: Array,
+    table: tuple[Array, ...], alpha: Array, scale: Array, workers: int, y: Array,
+) -> None:  # fmt: skip
+    """Packs x (N, C, H * width) into words, unfolds these into image, and fills y (N, K, OH * OW)."""
+    for item in prange(pack_items(x)):
+        pack_planes(x, integers, words, np.int64(item))
+    for item in prange(image.shape[0] * image.shape[1] * image.shape[2]):
+        _unfold(words, width, options, image, np.int64(item))
+    runs = -(-y.shape[2] // (RUN * lanes(image)))
+    for worker in prange(workers):
+        counts = np.empty((ROWS, lanes(image)), np.uint64)
+        for item in range(np.int64(worker), len(y) * runs * len(tiles), workers):
+            rest, group = divmod(item, len(tiles))
+            n, run = divmod(rest, runs)
+            start = n * (image.size // len(image))
+            _run(tiles, group, image, start, table, alpha, scale[n % len(scale)], run, counts, y[n])
+
+
+def forward(
+    x: Array,
+    tiles: Array,
+    alpha: Array,
+    kernel_size: Sizes,
+    stride: Sizes,
+    padding: Padding,
+    dilation: Sizes,
+    scale_input: bool,
+    out: Sizes,
+) -> Array:
+    """As `kernels.reference.xnor.forward`, for weights in `tiles` and x with at least one element.
+
+    `out` is the output's (OH, OW), at least 1 each.
+    """
+    batch, channels, height, width = x.shape
+    sizes = (height, width), tuple(kernel_size), tuple(stride), padding, tuple(dilation), tuple(out)
+    table = geometry(channels, *sizes)
+    planes = as_input(x).reshape(batch, channels, height * width)
+    words = np.empty((batch, -(-channels // WORD), height * width), np.uint64)
+    shape = batch, words.shape[1], kernel_size[1], stride[0], table.rows, out[1]
+    image = np.empty(math.prod(shape) + LANES, np.uint64)[:-LANES].reshape(shape)  # the last vector reads beyond
+    y = np.empty((batch, len(alpha), out[0] * out[1]), x.dtype)
+    pitch = table.signs.size
+    if scale_input:
+        scale = np.empty((batch, pitch), x.dtype)
+        sums = np.empty((batch, height * width))
+        input_scale(planes, width, table.options, kernel_size[0], kernel_size[1], out[1], sums, scale)
+    else:
+        scale = np.ones((1, pitch), x.dtype)
+    _forward(
+        planes, integers_like(x), width, table.options, words, image, tiles,
+        (table.places, table.mask_places, table.masks, table.signs), alpha, scale, get_num_threads(), y,
+    )  # fmt: skip
+    return y.reshape(batch, len(alpha), *out)
