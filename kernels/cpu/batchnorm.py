@@ -25,6 +25,8 @@ What follows from it:
   instructions of them. One thing must be kept out: Python lets an index be negative, and the test for it at every
   access would cost a factor of six or more. Unsigned indices or slices need no test. Four rows are added at once, and
   so the running sums are fetched and stored once for every four rows.
+- *There and back.* The second pass over the tiles of a matrix goes backwards, and so begins with what the L2 cache
+  still holds: 5 to 15 percent less time where the matrix is a few times as large as that cache.
 - *Threads own their output.* Tiles and channels are independent; sums of tiles are added up in a fixed order.
 
 Precision is almost free when memory is the limit. Only short runs are summed in float32, and float64 takes over
@@ -52,6 +54,7 @@ from memory in every pass.
 from typing import Any
 
 import numpy as np
+from numba import get_num_threads
 
 from kernels.cpu.batchnorm_columns import backward_columns, eval_columns, forward_columns
 from kernels.cpu.batchnorm_lines import backward_lines, eval_lines, forward_lines
@@ -73,7 +76,8 @@ def forward(x: Array, weight: Array, bias: Array, eps: float) -> tuple[Array, Ar
     per_channel = as_input(weight), as_input(bias), float(eps)
     if width <= SHORT_LINE:
         shape = len(x), channels * width
-        forward_columns(as_input(x.reshape(shape)), *per_channel, width, y.reshape(shape), mean, inv_std)
+        out = y.reshape(shape), mean, inv_std
+        forward_columns(as_input(x.reshape(shape)), *per_channel, width, get_num_threads(), *out)
     else:
         lines = len(x), channels, width
         forward_lines(as_input(x.reshape(lines)), *per_channel, y.reshape(lines), mean, inv_std)
@@ -108,7 +112,7 @@ def backward(dy: Array, x: Array, weight: Array, mean: Array, inv_std: Array) ->
     if width <= SHORT_LINE:
         shape = len(x), channels * width
         dy_, x_, dx_ = as_input(dy.reshape(shape)), as_input(x.reshape(shape)), dx.reshape(shape)
-        backward_columns(dy_, x_, *per_channel, width, dx_, dweight, dbias)
+        backward_columns(dy_, x_, *per_channel, width, get_num_threads(), dx_, dweight, dbias)
     else:
         lines = len(x), channels, width
         dy_, x_, dx_ = as_input(dy.reshape(lines)), as_input(x.reshape(lines)), dx.reshape(lines)

@@ -77,6 +77,18 @@ def test_against_the_specification(problem):
         assert np.array_equal(now, was)
 
 
+@pytest.mark.parametrize("channels", [64, 65, 200])
+def test_sums_that_wait_between_blocks_of_taps(channels):
+    """The taps fill one block, one and a bit or several; the pixels no whole number of tiles, nor of groups of them."""
+    rng = np.random.default_rng(channels)
+    x = rng.standard_normal((1, channels, 7, 11))
+    weight, bias = rng.standard_normal((33, channels, 1, 1)), rng.standard_normal(33)
+    options = (1, 1), ((0, 0), (0, 0)), (1, 1), 1
+    want = reference.forward(x, weight, *options) + bias[:, None, None]
+    magnitude = reference.forward(abs(x), abs(weight), *options) + abs(bias)[:, None, None]
+    assert_near(direct.forward(x, weight, bias, *options), want, magnitude)
+
+
 def random(seed, *shape, dtype="f4"):
     return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
 

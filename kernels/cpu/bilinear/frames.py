@@ -8,8 +8,8 @@
               0 0 0 0 0 0 0 0 0 0 0 0      needs no test at the edges.
               0 0 0 0 0 0 0 0 0 0 0 0      Points that read nothing at all are sent to the last two rows.
 
-Vectors are 1 channel wide for one channel, 4 for up to 4, and a whole register for more. Between
-planes and channels side by side, whole tiles of numbers change places in registers.
+Vectors are 4 channels wide for up to 4 channels, and a whole register for more. Between planes and channels side by
+side, whole tiles of numbers change places in registers.
 """
 
 from kernels.cpu.jit import Array, kernel
@@ -30,8 +30,6 @@ from kernels.cpu.simd import (
 
 def vector_width(channels: int, full: int) -> int:
     """How many channels make a vector, where a register has `full` lanes."""
-    if channels == 1:
-        return 1
     return 4 if channels <= 4 else full
 
 

@@ -36,6 +36,8 @@ BLOCK = 64  # points whose places are found at once, a multiple of the lanes of 
 UPPER_LEFT, UPPER_RIGHT, LOWER_LEFT, LOWER_RIGHT, RIGHT, DOWN, SLOPE_X, SLOPE_Y = range(8)
 ROWS = 8
 
+X, Y, X_SLOPE, Y_SLOPE = range(4)  # rows of the table of the places themselves, and of their derivatives
+
 ZEROS, BORDER, REFLECTION = range(3)
 PADDING = {"zeros": ZEROS, "border": BORDER, "reflection": REFLECTION}
 
@@ -81,6 +83,30 @@ def _points(grid: Array, at: int, count: int) -> tuple[Any, Any]:
 
 
 @kernel
+def _places(
+    grid: Array, at: int, count: int, height: int, width: int, padding_mode: int, align_corners: bool
+) -> tuple[Any, Any, Any, Any]:
+    """The places x and y of a vector of points, of which `count` exist, and their derivatives by the coordinates."""
+    points_x, points_y = _points(grid, at, count)
+    x, slope_x = _along(points_x, grid, width, padding_mode, align_corners)
+    y, slope_y = _along(points_y, grid, height, padding_mode, align_corners)
+    return x, y, slope_x, slope_y
+
+
+@kernel
+def find_places(
+    grid: Array, at: int, count: int, height: int, width: int, padding_mode: int, align_corners: bool, table: Array
+) -> None:
+    """Fills `table` (4, BLOCK) with x, y and their derivatives for `count` points (x, y), which begin at grid[at]."""
+    for i in range(0, count, lanes(grid)):
+        x, y, slope_x, slope_y = _places(grid, at + 2 * i, count - i, height, width, padding_mode, align_corners)
+        store(table, (X, i), x)
+        store(table, (Y, i), y)
+        store(table, (X_SLOPE, i), slope_x)
+        store(table, (Y_SLOPE, i), slope_y)
+
+
+@kernel
 def find_corners(
     grid: Array,
     at: int,
@@ -99,9 +125,7 @@ def find_corners(
     at the bottom, where all four are zeros.
     """
     for i in range(0, count, lanes(grid)):
-        points_x, points_y = _points(grid, at + 2 * i, count - i)
-        x, slope_x = _along(points_x, grid, width, padding_mode, align_corners)
-        y, slope_y = _along(points_y, grid, height, padding_mode, align_corners)
+        x, y, slope_x, slope_y = _places(grid, at + 2 * i, count - i, height, width, padding_mode, align_corners)
         x_first, y_first = floor(x), floor(y)
         right, down = x - x_first, y - y_first
         left, up = 1.0 - right, 1.0 - down
@@ -125,9 +149,8 @@ def find_nearest(
 ) -> None:
     """Fills `index` with the number of the pixel nearest to each point, or -1 for points outside the image."""
     for i in range(0, count, lanes(grid)):
-        points_x, points_y = _points(grid, at + 2 * i, count - i)
-        x = to_even(_along(points_x, grid, width, padding_mode, align_corners)[0])
-        y = to_even(_along(points_y, grid, height, padding_mode, align_corners)[0])
+        x, y, _, _ = _places(grid, at + 2 * i, count - i, height, width, padding_mode, align_corners)
+        x, y = to_even(x), to_even(y)
         inside = (x >= 0.0) & (x <= width - 1.0) & (y >= 0.0) & (y <= height - 1.0)
         row = astype(where(inside, y, splat(grid, 0.0)), index)
         col = astype(where(inside, x, splat(grid, -1.0)), index)

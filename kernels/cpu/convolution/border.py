@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kernels.cpu.jit import Array, kernel
-from kernels.cpu.simd import VECTOR_BYTES, lanes, load_first, splat, store
+from kernels.cpu.simd import VECTOR_BYTES, evens, interleave_high, interleave_low, lanes, load_first, splat, store
 
 Pair = tuple[int, int]
 
@@ -73,6 +73,10 @@ class Band(NamedTuple):
         """Elements of the copy of one channel."""
         return self.stride_h * self.stride_w * self.copied_rows * self.copied_width
 
+    def room(self, lanes: int) -> int:
+        """Elements to reserve for a copy: it is written in whole vectors, and ends with the zeros of one row more."""
+        return self.channels * self.copied + self.copied_width + 2 * lanes
+
 
 @functools.lru_cache(maxsize=256)
 def offsets_of(band: Band, kernel_size: Pair, dilation: Pair) -> Array:
@@ -89,7 +93,7 @@ def aligned(shape: tuple[int, ...], dtype: Any) -> Array:
     itemsize = np.dtype(dtype).itemsize
     size = math.prod(shape)
     memory = np.empty(size + VECTOR_BYTES // itemsize, dtype)
-    first = -memory.ctypes.data % VECTOR_BYTES // itemsize
+    first = -memory.__array_interface__["data"][0] % VECTOR_BYTES // itemsize
     return memory[first : first + size].reshape(shape)
 
 
@@ -120,39 +124,70 @@ def band_of(
 
 @kernel
 def copy_band(x: Array, plane: int, first: int, band: Band, copy: Array) -> None:
-    """Copies what the outputs from row `first` on need of the planes from `plane` on.
+    """Copies what the outputs from row `first` on need of the planes from `plane` on. `copy` has `band.room`.
 
-    `copy` has room for a vector more than that.
+    What lies between the pixels of one row and those of the next is zero; every row of a grid ends with it.
     """
     at = 0
     for channel in range(plane, plane + band.channels):
         for i in range(band.stride_h):
             for j in range(band.stride_w):
-                for row in range(band.copied_rows):
-                    for column in range(0, band.copied_width, lanes(x)):
-                        store(copy, at + column, splat(copy, 0))
-                    y = (first + row) * band.stride_h + i - band.top
-                    if 0 <= y <= (band.height - 1) * band.spread_h and y % band.spread_h == 0:
-                        start = (channel * band.height + y // band.spread_h) * band.width
-                        _copy_row(x, start, j - band.left, band, copy, at)
-                    at += band.copied_width
+                _copy_grid(
+                    x, channel * band.height, first * band.stride_h + i - band.top, j - band.left, band, copy, at
+                )
+                at += band.copied_rows * band.copied_width
 
 
 @kernel
-def _copy_row(x: Array, start: int, shift: int, band: Band, copy: Array, at: int) -> None:
-    """copy[k] = row[k * stride + shift], or with spread s: copy[k * s - shift] = row[k]; nothing outside of either."""
+def _columns(band: Band, shift: int) -> tuple[int, int, int]:
+    """Where the pixels of a row begin in the copy, where in the image, and how many they are.
+
+    copy[k] = row[k * stride + shift], or with spread s: copy[k * s - shift] = row[k].
+    """
     if band.spread_w > 1:
-        first = max(0, -(-shift // band.spread_w))
+        source = max(0, -(-shift // band.spread_w))
         end = min(band.width, (band.copied_width + shift - 1) // band.spread_w + 1)
-        for k in range(first, end):
-            copy[np.uint64(at + k * band.spread_w - shift)] = x[np.uint64(start + k)]
-        return
-    first = max(0, -(shift // band.stride_w))
+        return min(source * band.spread_w - shift, band.copied_width), source, end - source
+    begin = min(max(0, -(shift // band.stride_w)), band.copied_width)
     end = min(band.copied_width, (band.width - shift - 1) // band.stride_w + 1)
-    if band.stride_w == 1:
-        # What a vector holds beyond the row is zero and lies before anything that is copied later.
-        for k in range(first, end, lanes(x)):
-            store(copy, at + k, load_first(x, start + shift + k, end - k))
-    else:
-        for k in range(first, end):
-            copy[np.uint64(at + k)] = x[np.uint64(start + shift + k * band.stride_w)]
+    return begin, shift + begin * band.stride_w, end - begin
+
+
+@kernel
+def _copy_grid(x: Array, above: int, y: int, shift: int, band: Band, copy: Array, at: int) -> None:
+    """Copies the rows y, y + stride_h, ... of the image that lies below `above` rows of others.
+
+    All rows in one function: a call for each of them would take longer than the work.
+    """
+    begin, source, pixels = _columns(band, shift)
+    zero = splat(copy, 0)
+    for column in range(0, begin, lanes(x)):
+        store(copy, at + column, zero)
+    at += begin
+    for _ in range(band.copied_rows):
+        inside, row = 0 <= y <= (band.height - 1) * band.spread_h, y
+        if inside and band.spread_h > 1:
+            row = y // band.spread_h
+            inside = row * band.spread_h == y
+        start = (above + row) * band.width + source
+        count = pixels if inside else 0
+        if band.stride_w == 1 and band.spread_w == 1:
+            for k in range(0, band.copied_width, lanes(x)):
+                store(copy, at + k, load_first(x, start + k, count - k))
+        elif band.stride_w == 2:
+            for k in range(0, band.copied_width, lanes(x)):
+                pixel, left = start + 2 * k, 2 * (count - k) - 1
+                near, far = load_first(x, pixel, left), load_first(x, pixel + lanes(x), left - lanes(x))
+                store(copy, at + k, evens(near, far))
+        elif band.spread_w == 2:
+            for k in range(0, band.copied_width, 2 * lanes(x)):
+                near = load_first(x, start + k // 2, count - k // 2)
+                store(copy, at + k, interleave_low(near, zero))
+                store(copy, at + k + lanes(x), interleave_high(near, zero))
+        else:
+            for k in range(0, band.copied_width, lanes(x)):
+                store(copy, at + k, zero)
+            for k in range(count):
+                copy[np.uint64(at + k * band.spread_w)] = x[np.uint64(start + k * band.stride_w)]
+        at += band.copied_width
+        y += band.stride_h

@@ -9,9 +9,9 @@
 
 A tap is one shift of the copy (see `border`), so its step is rows + cols loads for rows * cols multiplications. The
 vectors of a tile are any `cols` of the band. Where a row is no whole number of vectors, its last one begins earlier
-and computes some pixels a second time. If that wastes much, and where rows are shorter than a vector, the lanes run
-over the copy from end to end instead, across the ends of its rows; then what lies between the rows is left behind when
-the finished pixels move from a staging area to y.
+and computes some pixels a second time; of a row shorter than a vector, only the pixels that exist are stored. If that
+wastes much, the lanes run over the copy from end to end instead, across the ends of its rows; then what lies between
+the rows is left behind when the finished pixels move from a staging area to y.
 """
 
 import functools
@@ -31,9 +31,11 @@ from kernels.cpu.simd import (
     load,
     load_first,
     places,
+    rows_from,
     store,
     store_first,
     store_tile_at,
+    store_tile_first,
     zeros,
 )
 
@@ -72,7 +74,7 @@ def convolve(
     size = kernel_size[0], kernel_size[1]
     band = band_of(x.shape, x.itemsize, groups, out_size, size, begin, stride, dilation, spread)
     chunks, places_in, places_out, flat = _chunks(band, lanes, cols)
-    packed = weight.reshape(groups, filters, -1)[:, _blocks(filters, rows)].swapaxes(2, 3)
+    packed = np.ascontiguousarray(weight.reshape(groups, filters, -1)[:, _blocks(filters, rows)].swapaxes(2, 3))
     bias = np.zeros(groups * filters, x.dtype) if bias is None else bias
 
     with_threads(
@@ -89,9 +91,7 @@ def convolve(
             places_in,
             places_out,
             flat,
-            np.ones(lanes, x.dtype),
-            np.zeros(cols, np.int64),
-            aligned((workers, band.channels * band.copied + cols * lanes), x.dtype),
+            aligned((workers, band.room(lanes) + cols * lanes), x.dtype),
             np.empty((workers, rows, chunks * lanes if flat else 0), x.dtype),
         ),
     )
@@ -149,14 +149,13 @@ def _chunks(band: Band, lanes: int, cols: int) -> tuple[int, Array, Array, bool]
     def rounded(number: int) -> int:
         return -(-number // cols) * cols
 
-    by_row = band.rows * -(-band.out_width // lanes)
-    flat = band.out_width < lanes or by_row > 1.1 * vectors(band.rows)
-    if flat:
-        count = rounded(vectors(band.rows))
+    count = rounded(vectors(band.rows))
+    by_row = rounded(band.rows * -(-band.out_width // lanes))
+    if by_row > 1.1 * count:
         begin = np.arange(count) * lanes
         return count, np.stack([begin, begin]), np.stack([begin, begin]), True
-    starts = np.minimum(np.arange(0, band.out_width, lanes), band.out_width - lanes)
-    count = rounded(by_row)
+    count = by_row
+    starts = np.maximum(0, np.minimum(np.arange(0, band.out_width, lanes), band.out_width - lanes))
     ins, outs = [], []
     for rows in (band.rows, band.last_rows):
         row, start = np.divmod(np.minimum(np.arange(count), rows * len(starts) - 1), len(starts))
@@ -179,8 +178,6 @@ def _make_convolve(rows: int, cols: int) -> Any:
         places_in: Array,
         places_out: Array,
         flat: bool,
-        ones: Array,
-        nowhere: Array,
         copies: Array,
         staging: Array,
     ) -> None:
@@ -205,14 +202,13 @@ def _make_convolve(rows: int, cols: int) -> Any:
                     pixel = (plane * filters + top) * area + first * band.out_width
                     for chunk in range(vectors, vectors + chunks, cols):
                         pixels = places(places_in, chunk, cols)
-                        acc = zeros(x, rows, cols)
-                        acc = inner_fma_at(
-                            acc, bias, plane % groups * filters + top, 1, ones, places(nowhere, 0, cols), 0
-                        )
+                        acc = rows_from(zeros(x, rows, cols), bias, group * filters + top)
                         for tap in range(taps):
                             acc = inner_fma_at(acc, weights, w + tap * rows, 1, copy, pixels, offsets[tap])
                         if flat:
                             store_tile_at(staged, 0, staged.shape[1], places(places_out, chunk, cols), acc)
+                        elif band.out_width < lanes(y):
+                            store_tile_first(y, pixel, area, places(places_out, chunk, cols), acc, band.out_width)
                         else:
                             store_tile_at(y, pixel, area, places(places_out, chunk, cols), acc)
                     if flat:

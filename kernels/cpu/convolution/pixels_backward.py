@@ -72,7 +72,7 @@ def correlate(
             offsets,
             filter_places,
             sums,
-            aligned((workers, band.channels * band.copied + lanes), x.dtype),
+            aligned((workers, band.room(lanes)), x.dtype),
             aligned((workers, len(filter_places) * len(offsets) * lanes), x.dtype),
         ),
     )

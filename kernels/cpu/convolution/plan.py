@@ -25,6 +25,7 @@ Padding = tuple[Pair, Pair]
 
 # Rows of a tile for each number of vectors a row. With 16 registers only the last two occur, and 6 x 2 has to do.
 TILE_ROWS = {4: 6, 2: 8 if COLS == 4 else 6, 1: 12}
+TILES = 8  # share a block of weights, and with them their unfinished sums (12 KB) stay in the L1 cache
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,8 @@ class Plan:
     """Everything a kernel has to know about a shape. Tables are int64.
 
     windows  (pixels,)       where the window of a pixel begins, phase by phase
-    targets  (pixels,)       where its results go
+    targets  (pixels,)       where its results go; then where those of TILES unfinished tiles wait; and for each row of
+                             a tile the place of the bias, where sums begin
     taps     (taps,)         where a tap lies within the window, phase by phase
     sources  (taps,)         where its weight is, within the group
     offsets  (filters,)      and where that of the next filters is from there
@@ -155,6 +157,11 @@ def plan(
     pixels = height * across.outputs
     windows.append(np.zeros(TILE_ROWS[cols], np.int64))
     targets.append(np.full(TILE_ROWS[cols], pixels * width))
+    # to_planes transposes squares, and reaches so many rows beyond the last pixel.
+    unfinished = pixels + VECTOR_BYTES // itemsize
+    bias = unfinished + TILES * TILE_ROWS[cols]
+    targets.append(np.arange(unfinished, bias) * width)
+    targets.append(np.full(TILE_ROWS[cols], bias * width))
     area = (
         down.lowest,
         across.lowest,
@@ -176,7 +183,7 @@ def plan(
         cols,
         width,
         height,
-        (pixels + VECTOR_BYTES // itemsize) * width,
+        (bias + 1) * width,
         channels * rows * columns if copied else 0,
     )
 

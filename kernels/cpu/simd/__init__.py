@@ -87,13 +87,16 @@ from kernels.cpu.simd.tile_products import (
 from kernels.cpu.simd.tiles import (
     add_row,
     get,
+    load_rows_at,
     load_tile,
     places,
     places_like,
     put,
+    rows_from,
     store_rows_at,
     store_tile,
     store_tile_at,
+    store_tile_first,
     zeros,
 )
 from kernels.cpu.simd.widths import (
@@ -110,9 +113,9 @@ __all__ = [
     "alternate", "any_lane", "astype", "bits", "broadcast", "broadcast_lanes", "concatenate", "element", "evens",
     "first_half", "floor", "fma", "gather", "get", "inner_fma_at", "interleave_high", "interleave_low", "interleaved",
     "lane_fma_at", "lane_fma_first", "lanes", "lanes_of", "load", "load_column", "load_first", "load_lanes",
-    "load_square", "load_tile", "load_wide", "mask_bits", "maximum", "minimum", "odds", "outer_differences",
-    "outer_fma", "outer_fma_at", "places", "places_like", "popcount", "prefetch", "product", "put", "ramp",
-    "remainder", "second_half", "separated", "shift_in", "shuffle", "splat", "sqrt", "store", "store_first",
-    "store_rows_at", "store_square", "store_tile", "store_tile_at", "store_wide", "stream", "to_even", "total",
-    "transpose", "truncate", "where", "zero_lanes", "zeros",
+    "load_rows_at", "load_square", "load_tile", "load_wide", "mask_bits", "maximum", "minimum", "odds",
+    "outer_differences", "outer_fma", "outer_fma_at", "places", "places_like", "popcount", "prefetch", "product",
+    "put", "ramp", "remainder", "rows_from", "second_half", "separated", "shift_in", "shuffle", "splat", "sqrt",
+    "store", "store_first", "store_rows_at", "store_square", "store_tile", "store_tile_at", "store_tile_first",
+    "store_wide", "stream", "to_even", "total", "transpose", "truncate", "where", "zero_lanes", "zeros",
 ]  # fmt: skip

@@ -21,8 +21,8 @@ from numba.core import cgutils, types
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import lower_builtin
 
-from kernels.cpu.simd.memory import load_from, store_to
-from kernels.cpu.simd.types import TileType, address, intrinsic, need_array, whole
+from kernels.cpu.simd.memory import first_lanes, load_from, store_to
+from kernels.cpu.simd.types import TileType, address, intrinsic, llvm_function, need_array, splatted, whole
 
 
 def _constant(value: Any) -> int | None:
@@ -173,6 +173,57 @@ def store_rows_at(typing_context: Any, a: Any, places: Any, tile: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(a, places, tile), generate
+
+
+@intrinsic
+def load_rows_at(typing_context: Any, a: Any, places: Any, tile: Any) -> Any:
+    """The tile, of the shape of `tile`, whose row r begins at a[places[r]]."""
+    if tile.vector != need_array(a) or len(places) != tile.rows:
+        raise TypeError(f"load_rows_at: cannot load {tile} from {a} at {len(places)} places")
+
+    def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
+        start = address(context, builder, a, arguments[0], types.int64, context.get_constant(types.int64, 0))
+        pointers = at_places(builder, start, arguments[1])
+        return packed(builder, tile, [row_of(builder, tile, pointer) for pointer in pointers])
+
+    return tile(a, places, tile), generate
+
+
+@intrinsic
+def rows_from(typing_context: Any, tile: Any, a: Any, index: Any) -> Any:
+    """A tile of the same size with the number a[index + r] everywhere in row r."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        start = address(context, builder, a, arguments[1], index, arguments[2])
+        vectors = []
+        for row in range(tile.rows):
+            number = builder.load(builder.gep(start, [ir.IntType(64)(row)]))
+            vectors.append([splatted(builder, number, tile.vector.llvm)] * tile.cols)
+        return packed(builder, tile, vectors)
+
+    return tile(tile, a, index), generate
+
+
+@intrinsic
+def store_tile_first(typing_context: Any, a: Any, index: Any, step: Any, places: Any, tile: Any, count: Any) -> Any:
+    """Stores the first `count` lanes of tile[r, c] from a[index + r * step + places[c]] on, and nothing behind them."""
+    if not isinstance(tile, TileType) or tile.vector != need_array(a) or not a.mutable or len(places) != tile.cols:
+        raise TypeError(f"store_tile_first: cannot put {tile} into {a} at {len(places)} places")
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        start = address(context, builder, a, arguments[0], index, arguments[1])
+        pointers = every(builder, start, whole(context, builder, step, arguments[2]), tile.rows)
+        vector, number = tile.vector, ir.IntType(32)
+        mask = first_lanes(context, builder, vector, count, arguments[5])
+        kind, align = vector.llvm.as_pointer(), number(vector.dtype.bitwidth // 8)
+        name = f"llvm.masked.store.{vector.suffix}.p0"
+        function = llvm_function(builder, name, ir.VoidType(), vector.llvm, kind, number, mask.type)
+        for pointer, row in zip(pointers, vectors_of(builder, tile, arguments[4]), strict=True):
+            for place, v in zip(at_places(builder, pointer, arguments[3]), row, strict=True):
+                builder.call(function, [v, builder.bitcast(place, kind), align, mask])
+        return context.get_dummy_value()
+
+    return types.void(a, index, step, places, tile, count), generate
 
 
 @intrinsic
