@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numba
 import numpy as np
 import pytest
@@ -220,3 +222,28 @@ def test_kernels_match_pytorch():
     for (got, finite), exact in zip(computed(x, weight, bias, dy, ((2, 2), (1, 1))), want, strict=True):
         assert finite
         np.testing.assert_allclose(got, exact.numpy(), rtol=0, atol=3e-5 * exact.numpy().std())
+
+
+def test_python_threads_do_not_share_scratch_memory():
+    """Numba lets other Python threads run while a parallel kernel works: each needs memory of its own."""
+    given = [problem_for_threads(seed) for seed in range(2)]
+    want = [winograd.forward(*arrays, None, ((1, 1), (1, 1)))[0] for arrays in given]
+    wrong = []
+
+    def repeated(number):
+        for _ in range(30):
+            y, _ = winograd.forward(*given[number], None, ((1, 1), (1, 1)))
+            if not np.array_equal(y, want[number]):
+                wrong.append(number)
+
+    threads = [threading.Thread(target=repeated, args=(number,)) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def problem_for_threads(seed):
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((4, 32, 16, 16)).astype(np.float32), rng.standard_normal((32, 32, 3, 3)).astype("f4")

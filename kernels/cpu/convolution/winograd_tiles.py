@@ -11,6 +11,8 @@ it reaches over the end of an image, it is done image by image.
                        . +-------+-------+
 """
 
+import threading
+
 import numpy as np
 
 from kernels.cpu.convolution.winograd_transforms import adjoint_output, transform_input, transform_output
@@ -61,25 +63,30 @@ def line_length(tiles: int) -> int:
     return (ceil_div(tiles * TILE + HALO, FLOAT32_LANES) + 1) * FLOAT32_LANES * FLOAT32_LANES
 
 
-_arena = np.empty(0, np.float32)
+class _Arena(threading.local):
+    """The memory of one Python thread. Numba lets others run while a kernel works, so they cannot share it."""
+
+    memory = np.empty(0, np.float32)
+
+
+_arena = _Arena()
 
 
 def scratch(*shapes: tuple[int, ...]) -> list[Array]:
     """float32 arrays of these shapes, their values undefined, that begin at multiples of 64 bytes.
 
-    All are parts of one piece of memory that is kept for the next call: obtaining megabytes anew from the operating
-    system takes as long as filling them with results. Kernels hold Python's global lock and want nothing of what an
-    earlier one left there, so two Python threads can share it. Large arrays get large pages from NumPy, and that is
-    what lets a tile be spread over 36 places without waiting for address translation.
+    All are parts of one piece of memory that is kept for this thread's next call: obtaining megabytes anew from the
+    operating system takes as long as filling them with results. Kernels want nothing of what an earlier one left there.
+    Large arrays get large pages from NumPy, and that is what lets a tile be spread over 36 places without waiting for
+    address translation.
     """
-    global _arena
     sizes = [ceil_div(int(np.prod(shape)), 16) * 16 for shape in shapes]
-    if _arena.size < sum(sizes) + 16:
-        _arena = np.empty(max(sum(sizes) + 16, SMALLEST_ARENA), np.float32)
-    start = -_arena.ctypes.data // 4 % 16
+    if _arena.memory.size < sum(sizes) + 16:
+        _arena.memory = np.empty(max(sum(sizes) + 16, SMALLEST_ARENA), np.float32)
+    start = -_arena.memory.ctypes.data // 4 % 16
     arrays = []
     for shape, size in zip(shapes, sizes, strict=True):
-        arrays.append(_arena[start : start + int(np.prod(shape))].reshape(shape))
+        arrays.append(_arena.memory[start : start + int(np.prod(shape))].reshape(shape))
         start += size
     return arrays
 
