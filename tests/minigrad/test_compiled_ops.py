@@ -1,9 +1,12 @@
 """Ops that have a kernel, made to use it for small arrays too: PyTorch's recorded numbers, and numerical gradients.
 
-Everywhere else in these tests arrays are so small that NumPy's versions answer.
+Everywhere else in these tests arrays are so small that NumPy's versions answer. The recorded numbers need kernels of
+all kinds, which take minutes to compile, so they are for the hypothesis profiles ci and intense.
 """
 
 from __future__ import annotations
+
+import os
 
 import numpy as np
 import pytest
@@ -31,6 +34,10 @@ def test_there_are_cases_of_each_family() -> None:
     assert len(CASES) > 100
 
 
+@pytest.mark.skipif(
+    os.environ.get("HYPOTHESIS_PROFILE", "dev") == "dev",
+    reason="compiles kernels for minutes; HYPOTHESIS_PROFILE=ci runs it",
+)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_recorded(case: Case) -> None:
     for dtype in case.dtypes:
