@@ -30,6 +30,9 @@ from kernels.convolution import (
 from kernels.errors import (
     KernelError,
 )
+from kernels.memory import (
+    keep_freed_memory,
+)
 from kernels.pooling import (
     avg_pool_backward,
     avg_pool_forward,
@@ -39,6 +42,7 @@ from kernels.pooling import (
 )
 from kernels.runtime import (
     get_num_threads,
+    max_num_threads,
     set_num_threads,
     warmup,
 )
@@ -71,6 +75,8 @@ __all__ = [
     "grid_sample_forward",
     "grid_sample_nearest_backward",
     "grid_sample_nearest_forward",
+    "keep_freed_memory",
+    "max_num_threads",
     "max_pool_backward",
     "max_pool_forward",
     "max_pool_gather",

@@ -1,28 +1,23 @@
-"""Threads and compilation: the parts of Numba that a user of the kernels may want to steer."""
+"""Threads and compilation: what a user of the kernels may want to steer."""
 
 import importlib
 import importlib.util
-from typing import Any
 
 from kernels.errors import KernelError
 
 
 def max_num_threads() -> int:
-    """How many threads Numba started with: the cores of this machine, or `NUMBA_NUM_THREADS`."""
-    from numba import config
+    """The cores of this machine that we may use, or `NUMBA_NUM_THREADS` if that is set."""
+    from kernels.cpu import team
 
-    settings: Any = config
-    most: int = settings.NUMBA_NUM_THREADS
-    return most
+    return team.max_num_threads()
 
 
 def get_num_threads() -> int:
     """How many threads the compiled kernels may use."""
-    _pool()
-    import numba
+    from kernels.cpu import team
 
-    count: int = numba.get_num_threads()
-    return count
+    return team.get_num_threads()
 
 
 def set_num_threads(n: int) -> None:
@@ -30,24 +25,18 @@ def set_num_threads(n: int) -> None:
 
     (Without it, set `OPENBLAS_NUM_THREADS` before NumPy is imported.) No result of a kernel depends on n, bit for bit;
     those of matrix products may in their last bits. It holds for the thread of Python that calls it; others start with
-    `max_num_threads()`. In a forked child, the kernels run on one thread whatever n is.
+    `max_num_threads()`.
 
     Raises KernelError if n is not a whole number between 1 and `max_num_threads()`.
     """
     most = max_num_threads()
     if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= most:
         raise KernelError(f"set_num_threads: n must be a whole number from 1 to {most}, got {n!r}")
-    _pool()
-    import numba
+    from kernels.cpu import team
 
-    numba.set_num_threads(n)
+    team.set_num_threads(n)
     if importlib.util.find_spec("threadpoolctl") is not None:
         importlib.import_module("threadpoolctl").threadpool_limits(n, user_api="blas")
-
-
-def _pool() -> None:
-    """Before Numba starts its threads, our settings for them must be in place."""
-    importlib.import_module("kernels.cpu.pool")
 
 
 def cache_folder() -> str | None:

@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import get_num_threads, prange
 
 from kernels.bench.peaks import Peaks
 from kernels.benchmark import quartiles
-from kernels.cpu.jit import kernel, parallel_kernel
+from kernels.cpu.jit import kernel
+from kernels.cpu.parallel import parallel
 from kernels.cpu.simd import (
     COLS,
     FLOAT32_LANES,
@@ -33,6 +33,7 @@ from kernels.cpu.simd import (
     stream,
     zeros,
 )
+from kernels.cpu.team import get_num_threads
 
 Array = npt.NDArray[Any]
 
@@ -44,17 +45,16 @@ SIZES = tuple(1 << power for power in (18, 20, 22, 24, 26, 28, 30))
 
 
 @kernel
-def _fma_chains(a: Array, b: Array, out: Array) -> None:
+def _fma_chains(worker: int, item: int, a: Array, b: Array, outs: Array) -> None:
     acc: Any = zeros(a, ROWS, COLS)
     for _ in range(FMA_STEPS):
         acc = outer_fma(acc, a, 0, 1, b, 0)
-    store_tile(out, 0, COLS * lanes(out), acc)
+    store_tile(outs[item], 0, COLS * lanes(outs), acc)
 
 
-@parallel_kernel
-def _fma(a: Array, b: Array, out: Array) -> None:
-    for worker in prange(len(out)):
-        _fma_chains(a, b, out[worker])
+@kernel
+def _fma(a: Array, b: Array, outs: Array) -> None:
+    parallel(_fma_chains, len(outs), len(outs), (a, b, outs))
 
 
 @kernel
@@ -63,7 +63,8 @@ def _counted(x: Any, v: Any) -> Any:
 
 
 @kernel
-def _popcount_chains(words: Array) -> None:
+def _popcount_chains(worker: int, item: int, all_words: Array) -> None:
+    words = all_words[item]
     step = lanes(words)
     x: Any = load(words, 8 * step)
     a: Any = load(words, 0)
@@ -80,22 +81,23 @@ def _popcount_chains(words: Array) -> None:
     store(words, 0, a ^ b ^ c ^ d ^ e ^ f ^ g ^ h)
 
 
-@parallel_kernel
+@kernel
 def _popcount(words: Array) -> None:
-    for worker in prange(len(words)):
-        _popcount_chains(words[worker])
+    parallel(_popcount_chains, len(words), len(words), (words,))
 
 
-@parallel_kernel
+@kernel
+def _triad_share(worker: int, item: int, a: Array, b: Array, c: Array, share: int, turns: int) -> None:
+    for _ in range(turns):
+        for i in range(item * share, (item + 1) * share, lanes(a)):
+            x: Any = load(a, i)
+            y: Any = load(b, i)
+            store(c, i, x + y * np.float32(3))
+
+
+@kernel
 def _triad(a: Array, b: Array, c: Array, workers: int, turns: int) -> None:
-    share = a.size // workers
-    for worker in prange(workers):
-        start = np.int64(worker) * share
-        for _ in range(turns):
-            for i in range(start, start + share, lanes(a)):
-                x: Any = load(a, i)
-                y: Any = load(b, i)
-                store(c, i, x + y * np.float32(3))
+    parallel(_triad_share, workers, workers, (a, b, c, a.size // workers, turns))
 
 
 @kernel
@@ -110,18 +112,21 @@ def _streamed(source: Array, target: Array, start: int, stop: int) -> None:
         stream(target, i, load(source, i))
 
 
-@parallel_kernel
-def _copy(a: Array, c: Array, workers: int, turns: int, streaming: bool) -> None:
+@kernel
+def _copy_share(worker: int, item: int, a: Array, c: Array, share: int, turns: int, streaming: bool) -> None:
     """There and back again, lest the compiler see that the second turn changes nothing."""
-    share = a.size // workers
-    for worker in prange(workers):
-        start = np.int64(worker) * share
-        for turn in range(turns):
-            source, target = (a, c) if turn % 2 == 0 else (c, a)
-            if streaming:
-                _streamed(source, target, start, start + share)
-            else:
-                _copied(source, target, start, start + share)
+    start = item * share
+    for turn in range(turns):
+        source, target = (a, c) if turn % 2 == 0 else (c, a)
+        if streaming:
+            _streamed(source, target, start, start + share)
+        else:
+            _copied(source, target, start, start + share)
+
+
+@kernel
+def _copy(a: Array, c: Array, workers: int, turns: int, streaming: bool) -> None:
+    parallel(_copy_share, workers, workers, (a, c, a.size // workers, turns, streaming))
 
 
 def measure(largest: int = SIZES[-1], turns: int = 8) -> Peaks:

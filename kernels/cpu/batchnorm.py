@@ -54,11 +54,11 @@ from memory in every pass.
 from typing import Any
 
 import numpy as np
-from numba import get_num_threads
 
 from kernels.cpu.batchnorm_columns import backward_columns, eval_columns, forward_columns
 from kernels.cpu.batchnorm_lines import backward_lines, eval_lines, forward_lines
-from kernels.cpu.jit import Array, as_input, single_threaded_when_small
+from kernels.cpu.jit import Array, as_input
+from kernels.cpu.team import get_num_threads, single_threaded_when_small
 
 # Up to this many positions per channel (4 x 4 images), the columns of an image are summed side by side and then
 # added up; longer lines are worth vectorising one by one. Measured: 0.6 of the time at 4 x 4, 1.4 times at 7 x 7.
@@ -80,7 +80,7 @@ def forward(x: Array, weight: Array, bias: Array, eps: float) -> tuple[Array, Ar
         forward_columns(as_input(x.reshape(shape)), *per_channel, width, get_num_threads(), *out)
     else:
         lines = len(x), channels, width
-        forward_lines(as_input(x.reshape(lines)), *per_channel, y.reshape(lines), mean, inv_std)
+        forward_lines(as_input(x.reshape(lines)), *per_channel, get_num_threads(), y.reshape(lines), mean, inv_std)
     return y, mean, inv_std
 
 
@@ -93,10 +93,10 @@ def forward_eval(x: Array, running_mean: Array, running_var: Array, weight: Arra
     per_channel = *statistics, as_input(weight), as_input(bias), float(eps)
     if width <= SHORT_LINE:
         shape = len(x), x.shape[1] * width
-        eval_columns(as_input(x.reshape(shape)), *per_channel, width, y.reshape(shape))
+        eval_columns(as_input(x.reshape(shape)), *per_channel, width, get_num_threads(), y.reshape(shape))
     else:
         lines = len(x), x.shape[1], width
-        eval_lines(as_input(x.reshape(lines)), *per_channel, y.reshape(lines))
+        eval_lines(as_input(x.reshape(lines)), *per_channel, get_num_threads(), y.reshape(lines))
     return y
 
 
@@ -116,7 +116,7 @@ def backward(dy: Array, x: Array, weight: Array, mean: Array, inv_std: Array) ->
     else:
         lines = len(x), channels, width
         dy_, x_, dx_ = as_input(dy.reshape(lines)), as_input(x.reshape(lines)), dx.reshape(lines)
-        backward_lines(dy_, x_, *per_channel, dx_, dweight, dbias)
+        backward_lines(dy_, x_, *per_channel, get_num_threads(), dx_, dweight, dbias)
     return dx, dweight, dbias
 
 

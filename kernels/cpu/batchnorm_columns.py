@@ -5,8 +5,7 @@ x is a matrix, and each group of `width` adjacent columns is one channel: width 
 so each is one piece of work for a thread; it leaves its column sums in a row of a small table, which
 is added up from top to bottom afterwards.
 
-Each thread gets adjacent tiles, goes through them in order, and in the second pass backwards: what it read last is
-still in its L2 cache.
+The second pass goes through the tiles backwards: what a thread read last is still in its L2 cache.
 
     first pass      tile 0 -> 1 -> 2 -> 3 -> 4
     second pass     tile 0 <- 1 <- 2 <- 3 <- 4        3 and 4 come from the L2 cache, the others from farther away
@@ -15,9 +14,9 @@ still in its L2 cache.
 """
 
 import numpy as np
-from numba import prange
 
-from kernels.cpu.jit import Array, kernel, parallel_kernel
+from kernels.cpu.jit import Array, kernel
+from kernels.cpu.parallel import parallel
 
 # The size of a tile is fixed, and does not follow the number of threads: which numbers are added in which order, and
 # so every bit of the result, depends on the shape alone.
@@ -39,6 +38,13 @@ def _tiling(rows: int, cols: int) -> tuple[int, int, int]:
 
 
 @kernel
+def _tiles(x: Array) -> int:
+    """How many tiles the matrix has."""
+    _, down, across = _tiling(x.shape[0], x.shape[1])
+    return down * across
+
+
+@kernel
 def _bounds(tile: int, rows: int, cols: int) -> tuple[np.uint64, np.uint64, np.uint64, np.uint64, np.uint64]:
     """Which row of tiles this one is in; its first row and the one after its last; the same for its columns."""
     height, _, across = _tiling(rows, cols)
@@ -50,13 +56,7 @@ def _bounds(tile: int, rows: int, cols: int) -> tuple[np.uint64, np.uint64, np.u
 
 
 @kernel
-def _share(worker: int, workers: int, tiles: int) -> tuple[int, int]:
-    """The first of a worker's tiles, and the one after its last."""
-    return tiles * worker // workers, tiles * (worker + 1) // workers
-
-
-@kernel
-def _tile_moments(x: Array, tile: int, means: Array, squares: Array) -> None:
+def _tile_moments(worker: int, tile: int, x: Array, means: Array, squares: Array) -> None:
     """The mean of each column of a tile, and the sum of squared distances from it.
 
     Each run of rows is measured from a point inside its own data, the mean of four of its rows. That makes one
@@ -106,7 +106,7 @@ def _tile_moments(x: Array, tile: int, means: Array, squares: Array) -> None:
 
 
 @kernel
-def _tile_sums(dy: Array, x: Array, center: Array, tile: int, sum_dy: Array, sum_dy_xc: Array) -> None:
+def _tile_sums(worker: int, tile: int, dy: Array, x: Array, center: Array, sum_dy: Array, sum_dy_xc: Array) -> None:
     """The sums of dy and of dy * (x - center) in each column of a tile."""
     block, top, bottom, left, right = _bounds(tile, x.shape[0], x.shape[1])
     s = np.empty(right - left, x.dtype)
@@ -137,22 +137,24 @@ def _tile_sums(dy: Array, x: Array, center: Array, tile: int, sum_dy: Array, sum
 
 
 @kernel
-def _tile_affine(x: Array, center: Array, scale: Array, offset: Array, tile: int, y: Array) -> None:
-    """y = (x - center) * scale + offset.
+def _tile_affine(worker: int, item: int, x: Array, center: Array, scale: Array, offset: Array, y: Array) -> None:
+    """y = (x - center) * scale + offset, the last tile first.
 
     With the center multiplied out into the offset there would be one operation less and no result: far from zero,
     two large products would cancel.
     """
-    _, top, bottom, left, right = _bounds(tile, x.shape[0], x.shape[1])
+    _, top, bottom, left, right = _bounds(_tiles(x) - 1 - item, x.shape[0], x.shape[1])
     for n in range(top, bottom):
         for i in range(left, right):
             y[n, i] = (x[n, i] - center[i]) * scale[i] + offset[i]
 
 
 @kernel
-def _tile_dx(dy: Array, x: Array, center: Array, a: Array, b: Array, c: Array, tile: int, dx: Array) -> None:
-    """dx = a * dy + (b * (x - center) + c)."""
-    _, top, bottom, left, right = _bounds(tile, x.shape[0], x.shape[1])
+def _tile_dx(
+    worker: int, item: int, dy: Array, x: Array, center: Array, a: Array, b: Array, c: Array, dx: Array
+) -> None:
+    """dx = a * dy + (b * (x - center) + c), the last tile first."""
+    _, top, bottom, left, right = _bounds(_tiles(x) - 1 - item, x.shape[0], x.shape[1])
     for n in range(top, bottom):
         for i in range(left, right):
             dx[n, i] = a[i] * dy[n, i] + (b[i] * (x[n, i] - center[i]) + c[i])
@@ -179,7 +181,7 @@ def _merge(means: Array, squares: Array, rows: int, left: int, right: int) -> tu
     return mean, 0.0 if square < 0.0 else square / values
 
 
-@parallel_kernel
+@kernel
 def forward_columns(
     x: Array,
     weight: Array,
@@ -194,16 +196,9 @@ def forward_columns(
     """Fills y (rows, C * width), mean (C,) and inv_std (C,)."""
     rows, cols = x.shape
     _, down, across = _tiling(rows, cols)
-    tiles = down * across
     means = np.empty((down, cols))
     squares = np.empty((down, cols))
-    if tiles == 1:  # nothing to share, so do not wake the other threads
-        _tile_moments(x, np.int64(0), means, squares)
-    else:
-        for worker in prange(workers):
-            first, end = _share(np.int64(worker), workers, tiles)
-            for tile in range(first, end):
-                _tile_moments(x, tile, means, squares)
+    parallel(_tile_moments, workers, down * across, (x, means, squares))
 
     center = np.empty(cols, x.dtype)
     scale = np.empty(cols, x.dtype)
@@ -220,16 +215,10 @@ def forward_columns(
             # center is mu rounded to the dtype of x; what was cut off belongs in the offset
             offset[i] = bias[channel] - (mu - center[i]) * scale[i]
 
-    if tiles == 1:
-        _tile_affine(x, center, scale, offset, np.int64(0), y)
-    else:
-        for worker in prange(workers):
-            first, end = _share(np.int64(worker), workers, tiles)
-            for tile in range(end - 1, first - 1, -1):
-                _tile_affine(x, center, scale, offset, tile, y)
+    parallel(_tile_affine, workers, down * across, (x, center, scale, offset, y))
 
 
-@parallel_kernel
+@kernel
 def eval_columns(
     x: Array,
     running_mean: Array,
@@ -238,10 +227,11 @@ def eval_columns(
     bias: Array,
     eps: float,
     width: int,
+    workers: int,
     y: Array,
 ) -> None:
     """Fills y (rows, C * width)."""
-    rows, cols = x.shape
+    cols = x.shape[1]
     center = np.empty(cols, x.dtype)
     scale = np.empty(cols, x.dtype)
     offset = np.empty(cols, x.dtype)
@@ -250,15 +240,10 @@ def eval_columns(
         center[i] = running_mean[channel]
         scale[i] = weight[channel] / np.sqrt(running_var[channel] + eps)
         offset[i] = bias[channel]
-    _, down, across = _tiling(rows, cols)
-    if down * across == 1:
-        _tile_affine(x, center, scale, offset, np.int64(0), y)
-    else:
-        for tile in prange(down * across):
-            _tile_affine(x, center, scale, offset, np.int64(tile), y)
+    parallel(_tile_affine, workers, _tiles(x), (x, center, scale, offset, y))
 
 
-@parallel_kernel
+@kernel
 def backward_columns(
     dy: Array,
     x: Array,
@@ -274,19 +259,12 @@ def backward_columns(
     """Fills dx (rows, C * width), dweight (C,) and dbias (C,)."""
     rows, cols = x.shape
     _, down, across = _tiling(rows, cols)
-    tiles = down * across
     center = np.empty(cols, x.dtype)
     for i in range(cols):
         center[i] = mean[i // width]
     sum_dy = np.empty((down, cols))
     sum_dy_xc = np.empty((down, cols))
-    if tiles == 1:
-        _tile_sums(dy, x, center, np.int64(0), sum_dy, sum_dy_xc)
-    else:
-        for worker in prange(workers):
-            first, end = _share(np.int64(worker), workers, tiles)
-            for tile in range(first, end):
-                _tile_sums(dy, x, center, tile, sum_dy, sum_dy_xc)
+    parallel(_tile_sums, workers, down * across, (dy, x, center, sum_dy, sum_dy_xc))
 
     a = np.empty(cols, x.dtype)
     b = np.empty(cols, x.dtype)
@@ -309,10 +287,4 @@ def backward_columns(
             b[i] = -scale * inv * inv * total_xc / values
             c[i] = -scale * total / values
 
-    if tiles == 1:
-        _tile_dx(dy, x, center, a, b, c, np.int64(0), dx)
-    else:
-        for worker in prange(workers):
-            first, end = _share(np.int64(worker), workers, tiles)
-            for tile in range(end - 1, first - 1, -1):
-                _tile_dx(dy, x, center, a, b, c, tile, dx)
+    parallel(_tile_dx, workers, down * across, (dy, x, center, a, b, c, dx))

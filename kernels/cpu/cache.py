@@ -43,8 +43,6 @@ from numba.core import serialize as numba_serialize
 from numba.core.compiler import CompileResult as NumbaCompileResult
 from numba.misc.appdirs import AppDirs as NumbaAppDirs
 
-from kernels.cpu import pool
-
 CompileResult: Any = NumbaCompileResult
 AppDirs: Any = NumbaAppDirs
 dumps: Any = numba_serialize.dumps
@@ -71,13 +69,10 @@ class KernelCache:
 
     def __init__(self, dispatcher: Any) -> None:
         self._function = dispatcher.py_func
-        self._parallel = bool(dispatcher.targetoptions.get("parallel"))
 
     def load_overload(self, signature: Any, target_context: Any) -> Any:
         """What Numba's compiler returned in some earlier process, or None."""
         target_context.refresh()
-        if self._parallel:
-            pool.install()
         name = self._name(signature, target_context.codegen())
         if name is None:
             return None
@@ -90,7 +85,10 @@ class KernelCache:
 
     def save_overload(self, signature: Any, result: Any) -> None:
         """Writes it to the first folder that takes it, if any."""
-        name = self._name(signature, result.codegen)
+        codegen = result.library.codegen
+        for environment in result._find_referenced_environments():  # of kernels that have become a part of this one
+            codegen.set_env(environment.env_name, environment)
+        name = self._name(signature, codegen)
         if name is None or result.lifted or result.library.has_dynamic_globals:
             return
         payload = dumps(result._reduce())
@@ -119,7 +117,7 @@ class KernelCache:
             function, source = _describe(self._function)
         except (Unnameable, OSError, LookupError, ValueError, RecursionError):
             return None
-        what = _digest(function, given, self._parallel, codegen.magic_tuple(), *_surroundings())
+        what = _digest(function, given, codegen.magic_tuple(), *_surroundings())
         return f"{_stem(self._function)}-{what}.{_digest(source)}.kernel"
 
 

@@ -1,26 +1,28 @@
-"""How every Numba kernel of this package is compiled, and what that means for threads.
+"""How every Numba kernel of this package is compiled.
 
 - Machine code is kept on disk (`kernels.cpu.cache`), so that only the first process after an installation compiles.
+- A kernel that other kernels call becomes a part of them: it is inlined, optimised and made machine code of there and
+  nowhere else. Numba alone would do all that three times: for the kernel itself, for Python, and in each kernel that
+  calls it. (As soon as Python calls it, it is compiled for Python.)
 - `error_model="numpy"`: `1 / 0` is an infinity, as everywhere in NumPy, not a Python exception.
 - `fastmath={"contract", "reassoc"}`: the compiler may fuse a product with a sum and may reorder a sum; without
   the second a reduction cannot be vectorised. The other relaxations would let it assume that NaN and infinity
   do not occur, and a diverging network is exactly where they do.
-- `parallel` covers explicit `prange` loops only. Turning whole-array expressions into parallel regions as well
-  would lengthen the compilation and hand arrays of a few numbers over to threads.
+- `nogil`: other Python threads run while a kernel does.
 
-Threads: `kernels.set_num_threads(n)` or the variable `NUMBA_NUM_THREADS` says how many; no result depends on it. Every
-threading layer of Numba works (`NUMBA_THREADING_LAYER=tbb`, `omp` or `workqueue`), from several Python threads and
-in forked children: `kernels.cpu.pool` says how. With two threads, a call costs about 1 microsecond per parallel
-region on omp and tbb and 90 on workqueue; with one, next to nothing.
+What a kernel hands to other threads, it says by `kernels.cpu.parallel.parallel`.
 """
 
 import functools
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from numba import get_num_threads, njit, set_num_threads
+from numba import njit
+from numba.core.codegen import JITCodeLibrary as NumbaLibrary
+from numba.core.compiler import Compiler as NumbaCompiler
+from numba.core.registry import CPUDispatcher as NumbaCPUDispatcher
 
 from kernels.cpu.cache import keep_on_disk
 
@@ -28,58 +30,75 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 Array = npt.NDArray[Any]
+Library: Any = NumbaLibrary
+Compiler: Any = NumbaCompiler
+CPUDispatcher: Any = NumbaCPUDispatcher
 
 # C never calls a kernel: a wrapper less to compile.
 _FLAGS: dict[str, Any] = {
     "error_model": "numpy",
     "fastmath": {"contract", "reassoc"},
     "no_cfunc_wrapper": True,
+    "nogil": True,
 }
-_IMPLICIT = ("comprehension", "fusion", "inplace_binop", "numpy", "reduction", "setitem", "stencil")
-_PARALLEL_FLAGS = {**_FLAGS, "parallel": {"prange": True, **dict.fromkeys(_IMPLICIT, False)}}
 
 
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
-    """Compiles a function for one thread: the work on one tile, or a helper."""
-    return _compiled(function, _FLAGS)
-
-
-def parallel_kernel(function: Callable[P, R]) -> Callable[P, R]:
-    """Compiles a function whose `prange` loops are shared among the threads.
-
-    Inside `prange` the index is unsigned, outside it is signed; passing it on as `np.int64(index)` spares a second
-    compilation of the callee.
-    """
-    return _compiled(function, _PARALLEL_FLAGS)
-
-
-def _compiled(function: Callable[P, R], flags: dict[str, Any]) -> Callable[P, R]:
-    dispatcher: Any = njit(**flags)(function)
-    keep_on_disk(dispatcher)
-    compiled: Callable[P, R] = dispatcher
+    """Compiles a function when it is first called, be it by Python or by another kernel."""
+    part: dict[str, Any] = {"forceinline": True, "no_cpython_wrapper": True, "pipeline_class": _PartCompiler}
+    inner: Any = njit(**_FLAGS, **part)(function)
+    inner.__class__ = Kernel
+    compiled: Callable[P, R] = inner
     return compiled
 
 
-# Elements below which a second thread gains nothing: waking it takes as long as the work, and if another pool (BLAS,
-# PyTorch) holds its core, waiting for it takes a hundred times as long.
-PARALLEL_FROM = 1 << 16
+class Kernel(CPUDispatcher):  # type: ignore[misc]  # Numba has no types
+    """A compiled function. Kernels that call it see this dispatcher; Python calls `entry`."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.entry(*args, **kwargs)
+
+    @functools.cached_property
+    def entry(self) -> Any:
+        """The dispatcher for calls from Python, whose machine code is kept on disk."""
+        dispatcher: Any = njit(**_FLAGS)(self.py_func)
+        keep_on_disk(dispatcher)
+        return dispatcher
 
 
-def single_threaded_when_small(function: Callable[P, R]) -> Callable[P, R]:
-    """Runs a function of arrays on one thread if its first array has fewer than `PARALLEL_FROM` elements."""
+class _PartLibrary(Library):  # type: ignore[misc]
+    """Code that is optimised, and made machine code of, only as a part of the kernels that it is linked into."""
 
-    @functools.wraps(function)
-    def limited(*args: P.args, **kwargs: P.kwargs) -> R:
-        threads, array = get_num_threads(), cast(Array, args[0])
-        if threads == 1 or array.size >= PARALLEL_FROM:
-            return function(*args, **kwargs)
-        set_num_threads(1)
-        try:
-            return function(*args, **kwargs)
-        finally:
-            set_num_threads(threads)
+    def _optimize_final_module(self) -> None:
+        pass
 
-    return limited
+    def _finalize_final_module(self) -> None:
+        self._finalize_dynamic_globals()
+        self._finalized = True
+
+    def get_pointer_to_function(self, name: str) -> int:
+        return 0
+
+    @property
+    def codegen(self) -> Any:
+        return _NoEnvironment
+
+
+class _NoEnvironment:
+    """Numba writes a pointer to each function's constants beside its machine code, of which there is none."""
+
+    @staticmethod
+    def set_env(name: str, environment: Any) -> None:
+        pass
+
+
+class _PartCompiler(Compiler):  # type: ignore[misc]
+    """Numba's compiler, but for where the code goes."""
+
+    def define_pipelines(self) -> Any:
+        state = self.state
+        state.library = _PartLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
+        return super().define_pipelines()
 
 
 def as_input(array: Array) -> Array:

@@ -12,7 +12,6 @@ import os
 import platform
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -91,10 +90,9 @@ def simd_names(features: dict[str, bool]) -> list[str]:
 
 
 def threads() -> Finding:
-    """Threads that Numba uses against processors that this process may use."""
-    numba = importlib.import_module("numba")
-    count, usable = numba.get_num_threads(), _usable_processors()
-    text = f"Numba uses {count}; this process may use {usable} of {os.cpu_count()} processors"
+    """Threads that kernels use against processors that this process may use."""
+    count, usable = importlib.import_module("kernels").get_num_threads(), _usable_processors()
+    text = f"kernels use {count}; this process may use {usable} of {os.cpu_count()} processors"
     if count > usable:
         return Finding(text, f"more threads than processors is slow: set NUMBA_NUM_THREADS={usable}")
     return Finding(text)
@@ -104,31 +102,6 @@ def _usable_processors() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def threading_layer() -> Finding:
-    """The threading layer, which Numba chooses when the first parallel function runs."""
-    import numpy as np
-
-    numba = importlib.import_module("numba")
-
-    def doubled(x: Any) -> Any:
-        y = np.empty_like(x)
-        for i in numba.prange(x.size):
-            y[i] = 2 * x[i]
-        return y
-
-    result = numba.njit(parallel=True)(doubled)(np.arange(8.0))
-    if not np.array_equal(result, 2 * np.arange(8.0)):
-        return Finding(f"a parallel loop gave {result}", "reinstall numba", broken=True)
-    return layer_finding(numba.threading_layer())
-
-
-def layer_finding(layer: str) -> Finding:
-    if layer == "workqueue":
-        advice = "each parallel call costs about 90 us here; `pip install tbb` (Linux, Windows) brings it to 1"
-        return Finding(layer, advice)
-    return Finding(layer)
 
 
 def blas() -> Finding:
@@ -168,30 +141,15 @@ def blas_finding(pools: Iterable[dict[str, Any]], features: dict[str, bool]) -> 
 
 
 def cache_folder() -> Finding:
-    """Where Numba keeps what it compiled, and whether it can."""
-    kernel = _compiled_functions()[0]
-    return cache_finding(Path(kernel.stats.cache_path))
+    """Where machine code is kept, and whether it can be."""
+    return cache_finding(importlib.import_module("kernels.runtime").cache_folder())
 
 
-def _compiled_functions() -> list[Any]:
-    """Numba's dispatchers behind batch norm; each counts what came from the cache and what did not."""
-    dispatcher = importlib.import_module("numba.core.dispatcher").Dispatcher
-    importlib.import_module("kernels.cpu.batchnorm")
-    modules = [module for name, module in sys.modules.items() if name.startswith("kernels.cpu.")]
-    found = [value for module in modules for value in vars(module).values() if isinstance(value, dispatcher)]
-    return list({id(function): function for function in found}.values())
-
-
-def cache_finding(folder: Path) -> Finding:
-    """Try to write into ``folder``; a folder that is yet to be made counts by its parent."""
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
-    try:
-        with tempfile.TemporaryFile(dir=existing):
-            pass
-    except OSError as error:
+def cache_finding(folder: str | None) -> Finding:
+    if folder is None:
         advice = "kernels are compiled anew in every process: set NUMBA_CACHE_DIR to a folder you can write to"
-        return Finding(f"{folder} cannot be written ({error.strerror})", advice)
-    return Finding(str(folder))
+        return Finding("no folder can be written", advice)
+    return Finding(folder)
 
 
 def kernel() -> Finding:
@@ -209,9 +167,8 @@ def kernel() -> Finding:
     seconds = time.perf_counter() - start
     want = reference.backward_closed(*(a.astype(np.float64) for a in (dy, x, ones, mean, inv_std)))[0]
     error = float(np.abs(dx - want).max())
-    compiled = sum(sum(function.stats.cache_misses.values()) for function in _compiled_functions())
-    how = f"{compiled} functions compiled, kept for the next process" if compiled else "from the cache"
-    return kernel_finding(error, f"batch norm: first call {seconds:.2f} s ({how}); of every kernel: doctor --kernels")
+    text = f"batch norm: first call {seconds:.2f} s, compiled or from the cache; of every kernel: doctor --kernels"
+    return kernel_finding(error, text)
 
 
 def kernel_finding(error: float, text: str) -> Finding:
@@ -295,7 +252,6 @@ PROBES = (
     Probe("torch", torch, remedy="reinstall torch, or uninstall it: it is optional"),
     Probe("processor", processor),
     Probe("threads", threads),
-    Probe("threading layer", threading_layer, essential=True, remedy="reinstall numba: pip install -U numba"),
     Probe("BLAS", blas),
     Probe("cache folder", cache_folder),
     Probe("kernels", kernel, essential=True, remedy=REINSTALL),

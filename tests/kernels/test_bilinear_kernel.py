@@ -5,12 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import numba
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import kernels
 import minigrad as mg
 from kernels import bilinear
 from kernels.cpu.bilinear.places import BLOCK
@@ -130,11 +130,11 @@ def test_threads_do_not_change_a_bit(images, channels):
     rng = np.random.default_rng(0)
     size = 263 if images * channels == 1 else 130  # more elements than `single_threaded_when_small` asks for
     dy, x, grid = problem(rng, np.float32, (images, channels), (size, size), (size, size + 3), reach=0.2)
-    most = numba.config.NUMBA_NUM_THREADS
-    before, results = numba.get_num_threads(), []
+    most = kernels.max_num_threads()
+    before, results = kernels.get_num_threads(), []
     try:
         for threads in {1, 2, most} & set(range(1, most + 1)):
-            numba.set_num_threads(threads)
+            kernels.set_num_threads(threads)
             results.append(
                 (
                     bilinear.grid_sample_forward(x, grid),
@@ -144,7 +144,7 @@ def test_threads_do_not_change_a_bit(images, channels):
                 )
             )
     finally:
-        numba.set_num_threads(before)
+        kernels.set_num_threads(before)
     for result in results[1:]:
         for have, want in zip(result, results[0], strict=True):
             np.testing.assert_array_equal(have.view(np.uint32), want.view(np.uint32))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import kernels
 from kernels.cpu.convolution import direct, direct_backward
 from kernels.reference import convolution as reference
 
@@ -123,13 +123,13 @@ def test_larger_shapes(name):
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_same_bits_on_any_number_of_threads(name):
     *arrays, options = example(*EXAMPLES[name])
-    before, found = numba.get_num_threads(), []
+    before, found = kernels.get_num_threads(), []
     try:
-        for threads in range(1, min(numba.config.NUMBA_NUM_THREADS, 3) + 1):
-            numba.set_num_threads(threads)
+        for threads in range(1, min(kernels.max_num_threads(), 3) + 1):
+            kernels.set_num_threads(threads)
             found.append(results(COMPILED, *arrays, options))
     finally:
-        numba.set_num_threads(before)
+        kernels.set_num_threads(before)
     for others in found[1:]:
         for one, other in zip(found[0], others, strict=True):
             assert one.tobytes() == other.tobytes()

@@ -5,7 +5,6 @@ The kernels have tests of their own; here shapes are drawn over the borders betw
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import pytest
 from hypothesis import given
@@ -133,7 +132,7 @@ def test_no_bit_depends_on_the_number_of_threads(shape, weight_shape, options, g
     try:
         kernels.set_num_threads(1)
         alone = results(*given, options, groups)
-        for threads in range(2, numba.config.NUMBA_NUM_THREADS + 1):
+        for threads in range(2, kernels.max_num_threads() + 1):
             kernels.set_num_threads(threads)
             for one, many in zip(alone, results(*given, options, groups), strict=True):
                 np.testing.assert_array_equal(one, many)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+import kernels
 from kernels.cpu.convolution import depthwise, depthwise_backward, few_channels, few_channels_backward
 from kernels.cpu.convolution.border import BAND_BYTES
 from kernels.reference import convolution as reference
@@ -148,15 +148,15 @@ def results(x, weight, bias, dy):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_same_bits_for_any_number_of_threads(dtype):
     *arrays, _ = few_problem(dtype, 5, 3, 16, (60, 45), (3, 3), ((1, 1), (1, 1)), ONE)
-    threads = numba.get_num_threads()
+    threads = kernels.get_num_threads()
     try:
         each = []
-        for count in {1, 2, numba.config.NUMBA_NUM_THREADS}:
-            if count <= numba.config.NUMBA_NUM_THREADS:
-                numba.set_num_threads(count)
+        for count in {1, 2, kernels.max_num_threads()}:
+            if count <= kernels.max_num_threads():
+                kernels.set_num_threads(count)
                 each.append(results(*arrays))
     finally:
-        numba.set_num_threads(threads)
+        kernels.set_num_threads(threads)
     for other in each[1:]:
         for one, two in zip(each[0], other, strict=True):
             assert one.tobytes() == two.tobytes()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import numba
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import kernels
 import minigrad
 import minigrad.nn.functional as F
 from kernels import pooling
@@ -172,13 +172,13 @@ def test_every_number_of_threads_gives_the_same_bits(windows):
         yield averages.forward(x, windows, divisor)
         yield averages.backward(dy, (61, 75), windows, divisor)
 
-    before, runs = numba.get_num_threads(), []
+    before, runs = kernels.get_num_threads(), []
     try:
         for threads in {1, before}:
-            numba.set_num_threads(threads)
+            kernels.set_num_threads(threads)
             runs.append([array.tobytes() for array in results()])
     finally:
-        numba.set_num_threads(before)
+        kernels.set_num_threads(before)
     assert all(run == runs[0] for run in runs)
 
 

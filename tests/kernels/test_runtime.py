@@ -21,14 +21,21 @@ from kernels.cpu.batchnorm_lines import backward_lines
 ROOT = Path(__file__).resolve().parents[2]
 
 TINY = """
-from numba import prange
-from kernels.cpu.jit import kernel, parallel_kernel
+from kernels.cpu.jit import kernel
+from kernels.cpu.parallel import parallel
+from kernels.cpu.team import get_num_threads
 from kernels.cpu.tiny_helper import step
 
-@parallel_kernel
+@kernel
+def add_step(worker, i, x, out):
+    out[i] = x[i] + step()
+
+@kernel
+def add_all(x, workers, out):
+    parallel(add_step, workers, len(x), (x, out))
+
 def add_steps(x, out):
-    for i in prange(len(x)):
-        out[i] = x[i] + step()
+    add_all(x, get_num_threads(), out)
 
 def make(times, then=None):
     @kernel
@@ -50,15 +57,15 @@ def step():
 """
 ADD = """
 import numpy as np
-from kernels.cpu.tiny import add_steps
+from kernels.cpu.tiny import add_all, add_steps
 out = np.zeros(3)
 add_steps(np.arange(3.0), out)
-print(out.tolist(), sum(add_steps.stats.cache_hits.values()))
+print(out.tolist(), sum(add_all.entry.stats.cache_hits.values()))
 """
 MULTIPLY = """
 from kernels.cpu.tiny import make
 made = [make(2), make(3), make(2.5)]
-print([apply(10) for apply in made], [sum(apply.stats.cache_hits.values()) for apply in made])
+print([apply(10) for apply in made], [sum(apply.entry.stats.cache_hits.values()) for apply in made])
 """
 SUMS = "[5.0, 6.0, 7.0]"
 
@@ -69,8 +76,9 @@ def tree(tmp_path):
     target = tmp_path / "tree" / "kernels" / "cpu"
     target.mkdir(parents=True)
     (target.parent / "__init__.py").touch()
-    for name in ("__init__.py", "jit.py", "cache.py", "pool.py"):
+    for name in ("__init__.py", "jit.py", "cache.py", "atomics.py", "parallel.py", "team.py"):
         shutil.copy(ROOT / "kernels" / "cpu" / name, target / name)
+    shutil.copytree(ROOT / "kernels" / "cpu" / "simd", target / "simd", ignore=shutil.ignore_patterns("__pycache__"))
     (target / "tiny.py").write_text(TINY)
     (target / "tiny_helper.py").write_text(HELPER)
     return tmp_path / "tree"
@@ -94,7 +102,7 @@ def stored(folder):
 
 def test_kernels_use_our_cache():
     """Numba's own is the way out if its inside has changed; then this test asks for a new look at kernels.cpu.cache."""
-    assert isinstance(backward_lines._cache, cache.KernelCache)
+    assert isinstance(backward_lines.entry._cache, cache.KernelCache)
 
 
 def test_second_process_loads(tree, tmp_path):
@@ -220,12 +228,6 @@ def test_what_cannot_be_named_is_not_stored():
 
 # ---- threads
 
-LAYERS = [
-    name
-    for name in ("omp", "tbb", "workqueue")
-    if name == "workqueue" or importlib.util.find_spec("tbb" if name == "tbb" else "numba.np.ufunc.omppool")
-]
-
 FORK = """
 import multiprocessing, os, threading
 import numpy as np
@@ -269,12 +271,92 @@ threads = [threading.Thread(target=work) for _ in range(4)]
 print("well" if not wrong else wrong[:3])
 """
 
+LATE = """
+import numpy as np
+from kernels.cpu import atomics, team
+from kernels.cpu.tiny import add_all, add_steps
 
-@pytest.mark.parametrize("layer", LAYERS)
-@pytest.mark.parametrize("code", [FORK, AT_ONCE], ids=["fork", "python threads"])
-def test_every_layer_survives(code, layer, tree, tmp_path):
-    folder = tmp_path.parent / f"threads-{layer}"
-    assert process(code, tree, folder, NUMBA_THREADING_LAYER=layer, NUMBA_NUM_THREADS="2") == "well"
+x, out = np.arange(100_000.0), np.zeros(100_000)
+for workers in (1, 2, 7):  # seven are never there: those who are do it all
+    for size in (0, 1, 2, 3, 99, 100_000):
+        out[:] = 0
+        add_all(x[:size], workers, out[:size])
+        assert (out[:size] == x[:size] + 5).all() and (out[size:] == 0).all(), (workers, size)
+for _ in range(2000):
+    out[:1000] = 0
+    add_steps(x[:1000], out[:1000])
+    assert (out[:1000] == x[:1000] + 5).all()
+assert [atomics.peek(word) for word in (team.BUSY, team.AT_WORK)] == [0, 0] and atomics.peek(team.JOB) % 2 == 0
+print("well")
+"""
+ERROR = """
+import numpy as np
+from kernels.cpu.jit import kernel
+from kernels.cpu.parallel import parallel
+from kernels.cpu.tiny import add_steps
+
+@kernel
+def fails(worker, i, out):
+    if i == 3:
+        raise MemoryError("no room")
+    out[i] = 1
+
+@kernel
+def fail(workers, out):
+    parallel(fails, workers, len(out), (out,))
+
+for workers in (1, 2):
+    out = np.zeros(10)
+    try:
+        fail(workers, out)
+        print("no error")
+    except MemoryError as error:
+        assert "memory to work in" in str(error)
+    out = np.zeros(3)
+    add_steps(np.arange(3.0), out)
+    assert out.tolist() == [5.0, 6.0, 7.0]
+print("well")
+"""
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("code", [FORK, AT_ONCE, LATE, ERROR], ids=["fork", "python threads", "late", "error"])
+def test_the_team(code, threads, tree, tmp_path):
+    assert process(code, tree, tmp_path.parent / "team", NUMBA_NUM_THREADS=str(threads)) == "well"
+
+
+def test_a_process_ends_in_the_middle_of_its_work(tree, tmp_path):
+    """Threads look at the board when Python ends, and sleep when it ends later."""
+    for wait in (0, 0.1):
+        code = f"{ADD}\nimport time; time.sleep({wait})"
+        assert process(code, tree, tmp_path.parent / "team", NUMBA_NUM_THREADS="3").startswith(SUMS)
+
+
+def test_other_numba_code_with_threads_of_its_own(tree, tmp_path):
+    """Whatever layer Numba's own parallel loops use, kernels can be called between them."""
+    code = """
+import numba, numpy as np
+from kernels.cpu.tiny import add_steps
+
+@numba.njit(parallel=True)
+def doubled(x):
+    y = np.empty_like(x)
+    for i in numba.prange(x.size):
+        y[i] = 2 * x[i]
+    return y
+
+x, out = np.arange(1000.0), np.zeros(1000)
+for _ in range(20):
+    add_steps(doubled(x), out)
+    assert (out == 2 * x + 5).all()
+print(numba.threading_layer())
+"""
+    layers = [
+        name for name in ("omp", "tbb") if importlib.util.find_spec({"omp": "numba.np.ufunc.omppool"}.get(name, name))
+    ]
+    for layer in (*layers, "workqueue"):
+        folder = tmp_path.parent / "team"
+        assert process(code, tree, folder, NUMBA_THREADING_LAYER=layer, NUMBA_NUM_THREADS="2") == layer
 
 
 def test_number_of_threads_holds_for_matrix_products_too():
@@ -294,26 +376,6 @@ kernels.set_num_threads(1)
 print(kernels.get_num_threads(), blas())
 """
     assert process(code, ROOT).startswith("1 {")
-
-
-def test_spin_count_is_ours_alone():
-    """Set while GNU's omp is being loaded, and for nobody else: not for PyTorch's copy, nor for child processes."""
-    code = """
-import os, ctypes
-given, put = [], os.putenv
-os.putenv = lambda name, value: (name.startswith('GOMP') and given.append(name), put(name, value))
-import kernels
-kernels.get_num_threads()
-get = ctypes.CDLL(None).getenv
-get.restype = ctypes.c_char_p
-print(given, os.environ.get("GOMP_SPINCOUNT"), get(b"GOMP_SPINCOUNT"))
-"""
-    without = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "environ", without)
-        assert process(code, ROOT) == "['GOMP_SPINCOUNT'] None None"
-        assert process(code, ROOT, GOMP_SPINCOUNT="7") == "[] 7 b'7'"
-        assert process(code, ROOT, OMP_WAIT_POLICY="active") == "[] None None"
 
 
 def test_cache_folder_is_told(monkeypatch, tmp_path):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 
-import numba
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import kernels
 from kernels.cpu.convolution import winograd, winograd_weight
 from kernels.cpu.convolution.winograd_transforms import a, a_transpose, b_transpose, g, g_transpose
 from kernels.cpu.jit import as_input
@@ -181,14 +181,14 @@ def test_any_memory_layout():
 @pytest.mark.parametrize("shape", [(1, 20, 40, 20, 20), (5, 64, 16, 12, 16), (40, 16, 16, 16, 16)])
 def test_same_bits_for_any_number_of_threads(shape):
     given_arrays = problem(np.random.default_rng(7), *shape, ONES)
-    threads = numba.get_num_threads()
+    threads = kernels.get_num_threads()
     results = []
     try:
-        for count in range(1, numba.config.NUMBA_NUM_THREADS + 1):
-            numba.set_num_threads(count)
+        for count in range(1, kernels.max_num_threads() + 1):
+            kernels.set_num_threads(count)
             results.append(computed(*given_arrays, ONES))
     finally:
-        numba.set_num_threads(threads)
+        kernels.set_num_threads(threads)
     for other in results[1:]:
         for (got, _), (first, _) in zip(other, results[0], strict=True):
             np.testing.assert_array_equal(got, first)

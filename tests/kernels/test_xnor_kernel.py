@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 
-import numba
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import kernels
 from kernels import xnor
 from kernels.cpu import xnor as cpu
 from kernels.errors import KernelError
@@ -192,14 +192,14 @@ def test_inputs_may_lie_anywhere_and_are_not_changed(compiled):
 @pytest.mark.parametrize("batch", [1, 3])
 def test_same_bits_for_any_number_of_threads(compiled, batch):
     x, weight = problem((batch, 70, 19, 21), (37, 70, 3, 3))
-    threads = numba.get_num_threads()
+    threads = kernels.get_num_threads()
     try:
         results = []
         for count in (1, threads):
-            numba.set_num_threads(count)
+            kernels.set_num_threads(count)
             results.append(xnor_conv2d(x, weight, 1, 1, scale_input=True).tobytes())
     finally:
-        numba.set_num_threads(threads)
+        kernels.set_num_threads(threads)
     assert len(set(results)) == 1
 
 

@@ -43,13 +43,13 @@ turning tiles from channels to pixels and back. Channels beyond the second-level
 import math
 from typing import Any
 
-import numba
 import numpy as np
 
 from kernels.cpu.bilinear import frames, pixels, planes, sample, spread
 from kernels.cpu.bilinear.places import BLOCK, PADDING, ROWS
-from kernels.cpu.jit import Array, as_input, single_threaded_when_small
+from kernels.cpu.jit import Array, as_input
 from kernels.cpu.simd import VECTOR_BYTES, Width
+from kernels.cpu.team import get_num_threads, single_threaded_when_small
 
 
 def aligned(shape: tuple[int, ...], dtype: Any) -> Array:
@@ -77,11 +77,11 @@ def forward(x: Array, grid: Array, padding_mode: str, align_corners: bool) -> Ar
     outer = grid.shape[1:-1]
     y = np.empty((images, channels, math.prod(outer)), x.dtype)
     if _in_planes(x, FEW_FORWARD):
-        places = np.empty((numba.get_num_threads(), 4, BLOCK), x.dtype)
+        places = np.empty((get_num_threads(), 4, BLOCK), x.dtype)
         planes.forward(as_input(x), as_input(grid), PADDING[padding_mode], align_corners, places, y)
         return y.reshape(images, channels, *outer)
     parts = max(1, min(4, 8 // max(images, 1)))
-    workers = min(numba.get_num_threads(), max(1, images * parts))
+    workers = min(get_num_threads(), max(1, images * parts))
     full = VECTOR_BYTES // x.itemsize
     width = frames.vector_width(channels, full)
     step = -(-channels // width) * width
@@ -92,6 +92,7 @@ def forward(x: Array, grid: Array, padding_mode: str, align_corners: bool) -> Ar
         align_corners,
         parts,
         aligned((workers, frames.frame_length(height, length, step, full)), x.dtype),
+        np.full(workers, -1),
         aligned((workers, BLOCK), np.int32),
         aligned((workers, ROWS, BLOCK), x.dtype),
         aligned((workers, full * step), x.dtype),
@@ -112,7 +113,7 @@ def backward(dy: Array, x: Array, grid: Array, padding_mode: str, align_corners:
     parts = 2 if images < 4 else 1
     if _in_planes(x, FEW_BACKWARD):
         gradients = np.empty((parts, *x.shape), x.dtype)
-        workers = min(numba.get_num_threads(), max(1, images * parts))
+        workers = min(get_num_threads(), max(1, images * parts))
         full = VECTOR_BYTES // x.itemsize
         planes.backward(
             as_input(dy).reshape(images, channels, math.prod(outer)),
@@ -127,7 +128,7 @@ def backward(dy: Array, x: Array, grid: Array, padding_mode: str, align_corners:
             dgrid,
         )
         return (gradients[0] if parts == 1 else np.add(*gradients)), dgrid
-    workers = min(numba.get_num_threads(), max(1, images * parts))
+    workers = min(get_num_threads(), max(1, images * parts))
     full = VECTOR_BYTES // x.itemsize
     width = frames.vector_width(channels, full)
     step = -(-channels // width) * width
@@ -140,6 +141,7 @@ def backward(dy: Array, x: Array, grid: Array, padding_mode: str, align_corners:
         align_corners,
         parts,
         aligned((workers, framed), x.dtype),
+        np.full(workers, -1),
         aligned((workers if parts == 1 else images * parts, framed), x.dtype),
         aligned((workers, BLOCK), np.int32),
         aligned((workers, ROWS, BLOCK), x.dtype),
@@ -161,7 +163,7 @@ def nearest_forward(x: Array, grid: Array, padding_mode: str, align_corners: boo
     outer = grid.shape[1:-1]
     y = np.empty((images, channels, math.prod(outer)), x.dtype)
     flat = as_input(as_input(x).reshape(images, channels, height * length))
-    indices = np.empty((numba.get_num_threads(), BLOCK), np.int32)
+    indices = np.empty((get_num_threads(), BLOCK), np.int32)
     pixels.nearest_forward(flat, as_input(grid), height, length, PADDING[padding_mode], align_corners, indices, y)
     return y.reshape(images, channels, *outer)
 
@@ -173,7 +175,7 @@ def nearest_backward(dy: Array, grid: Array, sizes: tuple[int, ...], padding_mod
     height, length = sizes
     dx = np.empty((images, channels, height * length), dy.dtype)
     flat = as_input(as_input(dy).reshape(images, channels, math.prod(grid.shape[1:-1])))
-    indices = np.empty((numba.get_num_threads(), BLOCK), np.int32)
+    indices = np.empty((get_num_threads(), BLOCK), np.int32)
     pixels.nearest_backward(flat, as_input(grid), height, length, PADDING[padding_mode], align_corners, indices, dx)
     return dx.reshape(images, channels, height, length)
 
@@ -185,7 +187,7 @@ def read_pixels(x: Array, index: Array, inside: Array) -> Array:
     outer = index.shape[1:]
     y = np.empty((images, channels, math.prod(outer)), x.dtype)
     flat = as_input(as_input(x).reshape(images, channels, math.prod(x.shape[2:])))
-    pixels.read(flat, _numbered(index, inside), numba.get_num_threads(), y)
+    pixels.read(flat, _numbered(index, inside), get_num_threads(), y)
     return y.reshape(images, channels, *outer)
 
 
@@ -195,7 +197,7 @@ def add_pixels(values: Array, index: Array, inside: Array, sizes: tuple[int, ...
     images, channels = values.shape[:2]
     x = np.empty((images, channels, math.prod(sizes)), values.dtype)
     flat = as_input(as_input(values).reshape(images, channels, math.prod(index.shape[1:])))
-    pixels.add(flat, _numbered(index, inside), numba.get_num_threads(), x)
+    pixels.add(flat, _numbered(index, inside), get_num_threads(), x)
     return x.reshape(images, channels, *sizes)
 
 

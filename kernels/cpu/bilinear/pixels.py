@@ -9,10 +9,10 @@ loops over a block of points are plain ones, and the index stays in the L1 cache
 """
 
 import numpy as np
-from numba import prange
 
 from kernels.cpu.bilinear.places import BLOCK, find_nearest
-from kernels.cpu.jit import Array, kernel, parallel_kernel
+from kernels.cpu.jit import Array, kernel
+from kernels.cpu.parallel import parallel
 from kernels.cpu.simd import element
 
 TOGETHER = 4  # channels whose gradients one thread adds up at a time: the places are found anew for each such group
@@ -36,65 +36,81 @@ def _add(y: Array, index: Array, x: Array) -> None:
             x[np.uint64(pixel)] += y[i]
 
 
-@parallel_kernel
+@kernel
 def nearest_forward(
     x: Array, grid: Array, height: int, width: int, padding_mode: int, align_corners: bool, indices: Array, y: Array
 ) -> None:
-    """Fills y (N, C, points) from x (N, C, H W). A piece of work is a block of points of one image."""
-    images, channels, points = y.shape
+    """Fills y (N, C, points) from x (N, C, H W); `indices` (workers, BLOCK) is scratch."""
+    blocks = (y.shape[2] + BLOCK - 1) // BLOCK
+    arguments = x, grid, height, width, padding_mode, align_corners, indices, y
+    parallel(_nearest_block, len(indices), len(y) * blocks, arguments)
+
+
+@kernel
+def _nearest_block(
+    worker: int, item: int, x: Array, grid: Array, height: int, width: int, padding_mode: int, align_corners: bool,
+    indices: Array, y: Array,
+) -> None:  # fmt: skip
+    """One block of the points of one image."""
+    channels, points = y.shape[1:]
     blocks = (points + BLOCK - 1) // BLOCK
-    workers = len(indices)
-    for number in prange(workers):
-        worker = np.int64(number)
-        index = indices[worker]
-        for item in range(images * blocks * worker // workers, images * blocks * (worker + 1) // workers):
-            n, start = item // blocks, item % blocks * BLOCK
-            count = min(BLOCK, points - start)
-            find_nearest(grid, 2 * (n * points + start), count, height, width, padding_mode, align_corners, index)
-            for c in range(channels):
-                _read(x[n, c], index, y[n, c, start : start + count])
+    index = indices[worker]
+    n, start = item // blocks, item % blocks * BLOCK
+    count = min(BLOCK, points - start)
+    find_nearest(grid, 2 * (n * points + start), count, height, width, padding_mode, align_corners, index)
+    for c in range(channels):
+        _read(x[n, c], index, y[n, c, start : start + count])
 
 
-@parallel_kernel
+@kernel
 def nearest_backward(
     dy: Array, grid: Array, height: int, width: int, padding_mode: int, align_corners: bool, indices: Array, dx: Array
 ) -> None:
-    """Fills dx (N, C, H W). A piece of work is a few channels of one image."""
-    images, channels, points = dy.shape
+    """Fills dx (N, C, H W); `indices` (workers, BLOCK) is scratch."""
+    groups = (dy.shape[1] + TOGETHER - 1) // TOGETHER
+    arguments = dy, grid, height, width, padding_mode, align_corners, indices, dx
+    parallel(_nearest_channels, len(indices), len(dy) * groups, arguments)
+
+
+@kernel
+def _nearest_channels(
+    worker: int, item: int, dy: Array, grid: Array, height: int, width: int, padding_mode: int, align_corners: bool,
+    indices: Array, dx: Array,
+) -> None:  # fmt: skip
+    """A few channels of one image."""
+    channels, points = dy.shape[1:]
     groups = (channels + TOGETHER - 1) // TOGETHER
-    workers = len(indices)
-    for number in prange(workers):
-        worker = np.int64(number)
-        index = indices[worker]
-        for item in range(images * groups * worker // workers, images * groups * (worker + 1) // workers):
-            n, first = item // groups, item % groups * TOGETHER
-            last = min(channels, first + TOGETHER)
-            dx[n, first:last] = 0
-            for start in range(0, points, BLOCK):
-                count = min(BLOCK, points - start)
-                find_nearest(grid, 2 * (n * points + start), count, height, width, padding_mode, align_corners, index)
-                for c in range(first, last):
-                    _add(dy[n, c, start : start + count], index, dx[n, c])
+    index = indices[worker]
+    n, first = item // groups, item % groups * TOGETHER
+    last = min(channels, first + TOGETHER)
+    dx[n, first:last] = 0
+    for start in range(0, points, BLOCK):
+        count = min(BLOCK, points - start)
+        find_nearest(grid, 2 * (n * points + start), count, height, width, padding_mode, align_corners, index)
+        for c in range(first, last):
+            _add(dy[n, c, start : start + count], index, dx[n, c])
 
 
-@parallel_kernel
+@kernel
 def read(x: Array, index: Array, workers: int, y: Array) -> None:
-    """y[n, c, i] = x[n, c, index[n, i]], or 0 where the index is negative; a piece of work is one channel."""
-    channels = x.shape[1]
-    for number in prange(workers):
-        worker = np.int64(number)
-        for item in range(len(x) * channels * worker // workers, len(x) * channels * (worker + 1) // workers):
-            n, c = item // channels, item % channels
-            _read(x[n, c], index[n], y[n, c])
+    """y[n, c, i] = x[n, c, index[n, i]], or 0 where the index is negative."""
+    parallel(_read_channel, workers, len(x) * x.shape[1], (x, index, y))
 
 
-@parallel_kernel
+@kernel
+def _read_channel(worker: int, item: int, x: Array, index: Array, y: Array) -> None:
+    n, c = item // x.shape[1], item % x.shape[1]
+    _read(x[n, c], index[n], y[n, c])
+
+
+@kernel
 def add(y: Array, index: Array, workers: int, x: Array) -> None:
-    """x[n, c, index[n, i]] += y[n, c, i] from zeros on; a piece of work is one channel."""
-    channels = x.shape[1]
-    for number in prange(workers):
-        worker = np.int64(number)
-        for item in range(len(x) * channels * worker // workers, len(x) * channels * (worker + 1) // workers):
-            n, c = item // channels, item % channels
-            x[n, c] = 0
-            _add(y[n, c], index[n], x[n, c])
+    """x[n, c, index[n, i]] += y[n, c, i] from zeros on."""
+    parallel(_add_channel, workers, len(x) * x.shape[1], (y, index, x))
+
+
+@kernel
+def _add_channel(worker: int, item: int, y: Array, index: Array, x: Array) -> None:
+    n, c = item // x.shape[1], item % x.shape[1]
+    x[n, c] = 0
+    _add(y[n, c], index[n], x[n, c])

@@ -15,11 +15,11 @@ square that are no corner of the point count as zero whatever they are, also inf
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import prange
 
 from kernels.cpu.bilinear.gathering import gather_pairs
 from kernels.cpu.bilinear.places import BLOCK, X_SLOPE, Y_SLOPE, X, Y, find_places
-from kernels.cpu.jit import Array, kernel, parallel_kernel
+from kernels.cpu.jit import Array, kernel
+from kernels.cpu.parallel import parallel
 from kernels.cpu.simd import (
     astype,
     element,
@@ -84,35 +84,36 @@ def _square(places: Array, i: int, height: int, width: int) -> Any:
     return cols, rows, astype(rows.first, WHOLE) * width + astype(cols.first, WHOLE)
 
 
-@parallel_kernel
+@kernel
 def forward(x: Array, grid: Array, padding_mode: int, align_corners: bool, places: Array, y: Array) -> None:
-    """Fills y (N, C, points) from x (N, C, H >= 2, W >= 2). A piece of work is a block of points of one image.
+    """Fills y (N, C, points) from x (N, C, H >= 2, W >= 2); `places` (workers, 4, BLOCK) is scratch."""
+    blocks = (y.shape[2] + BLOCK - 1) // BLOCK
+    parallel(_sample_block, len(places), len(x) * blocks, (x, grid, padding_mode, align_corners, places, y))
 
-    `places` (workers, 4, BLOCK) is scratch.
-    """
-    images, channels, height, width = x.shape
+
+@kernel
+def _sample_block(
+    worker: int, item: int, x: Array, grid: Array, padding_mode: int, align_corners: bool, places: Array, y: Array
+) -> None:
+    """One block of the points of one image."""
+    channels, height, width = x.shape[1:]
     points = y.shape[2]
     blocks = (points + BLOCK - 1) // BLOCK
-    workers = len(places)
-    for number in prange(workers):
-        worker = np.int64(number)
-        place, zero = places[worker], splat(x, 0.0)
-        for item in range(images * blocks * worker // workers, images * blocks * (worker + 1) // workers):
-            n, start = item // blocks, item % blocks * BLOCK
-            count = min(BLOCK, points - start)
-            at = 2 * (n * points + start)
-            find_places(grid, at, count, height, width, padding_mode, align_corners, place)
-            for i in range(0, count, lanes(x)):
-                cols, rows, corner = _square(place, i, height, width)
-                for c in range(n * channels, (n + 1) * channels):
-                    plane = c * height * width
-                    ul, ur = gather_pairs(x, plane, corner)
-                    ll, lr = gather_pairs(x, plane + width, corner)
-                    total = rows.low * cols.low * where(rows.low_counts & cols.low_counts, ul, zero)
-                    total = fma(rows.low * cols.high, where(rows.low_counts & cols.high_counts, ur, zero), total)
-                    total = fma(rows.high * cols.low, where(rows.high_counts & cols.low_counts, ll, zero), total)
-                    total = fma(rows.high * cols.high, where(rows.high_counts & cols.high_counts, lr, zero), total)
-                    store_first(y, c * points + start + i, total, count - i)
+    place, zero = places[worker], splat(x, 0.0)
+    n, start = item // blocks, item % blocks * BLOCK
+    count = min(BLOCK, points - start)
+    find_places(grid, 2 * (n * points + start), count, height, width, padding_mode, align_corners, place)
+    for i in range(0, count, lanes(x)):
+        cols, rows, corner = _square(place, i, height, width)
+        for c in range(n * channels, (n + 1) * channels):
+            plane = c * height * width
+            ul, ur = gather_pairs(x, plane, corner)
+            ll, lr = gather_pairs(x, plane + width, corner)
+            total = rows.low * cols.low * where(rows.low_counts & cols.low_counts, ul, zero)
+            total = fma(rows.low * cols.high, where(rows.low_counts & cols.high_counts, ur, zero), total)
+            total = fma(rows.high * cols.low, where(rows.high_counts & cols.low_counts, ll, zero), total)
+            total = fma(rows.high * cols.high, where(rows.high_counts & cols.high_counts, lr, zero), total)
+            store_first(y, c * points + start + i, total, count - i)
 
 
 @kernel
@@ -127,7 +128,7 @@ def _add_squares(table: Array, corners: Array, count: int, gradient: Array, plan
         gradient[lower + np.uint64(1)] += element(table, (3, i))
 
 
-@parallel_kernel
+@kernel
 def backward(
     dy: Array,
     x: Array,
@@ -142,45 +143,51 @@ def backward(
 ) -> None:
     """Fills dgrid like the grid, and gradients (parts, x.size), whose sum over the parts is dx.
 
-    A piece of work is one of as many stretches of the points of an image. `places` (workers, 4, BLOCK), `starts`
-    (workers, lanes) and `tables` (workers, 4, lanes) are scratch.
+    `places` (workers, 4, BLOCK), `starts` (workers, lanes) and `tables` (workers, 4, lanes) are scratch.
     """
-    images, channels, height, width = x.shape
-    points, parts, workers = dy.shape[2], len(gradients), len(places)
+    arguments = dy, x, grid, padding_mode, align_corners, places, starts, tables, gradients, dgrid
+    parallel(_spread_stretch, len(places), len(x) * len(gradients), arguments)
+
+
+@kernel
+def _spread_stretch(
+    worker: int, item: int, dy: Array, x: Array, grid: Array, padding_mode: int, align_corners: bool,
+    places: Array, starts: Array, tables: Array, gradients: Array, dgrid: Array,
+) -> None:  # fmt: skip
+    """One of as many stretches of the points of an image as there are gradients."""
+    channels, height, width = x.shape[1:]
+    points, parts = dy.shape[2], len(gradients)
     stretch = (points + parts * BLOCK - 1) // (parts * BLOCK) * BLOCK
     size = height * width
-    for number in prange(workers):
-        worker = np.int64(number)
-        place, corners, table, zero = places[worker], starts[worker], tables[worker], splat(x, 0.0)
-        for item in range(images * parts * worker // workers, images * parts * (worker + 1) // workers):
-            n, part = item // parts, item % parts
-            gradient = gradients[part]
-            gradient[n * channels * size : (n + 1) * channels * size] = 0
-            for start in range(part * stretch, min(points, (part + 1) * stretch), BLOCK):
-                count = min(BLOCK, points - start)
-                at = 2 * (n * points + start)
-                find_places(grid, at, count, height, width, padding_mode, align_corners, place)
-                for i in range(0, count, lanes(x)):
-                    cols, rows, corner = _square(place, i, height, width)
-                    store(corners, 0, corner)
-                    has_ul, has_ur = rows.low_counts & cols.low_counts, rows.low_counts & cols.high_counts
-                    has_ll, has_lr = rows.high_counts & cols.low_counts, rows.high_counts & cols.high_counts
-                    sum_ul = sum_ur = sum_ll = sum_lr = zero
-                    for c in range(n * channels, (n + 1) * channels):
-                        plane = c * size
-                        g = load_first(dy, c * points + start + i, count - i)
-                        ul, ur = gather_pairs(x, plane, corner)
-                        ll, lr = gather_pairs(x, plane + width, corner)
-                        sum_ul = fma(g, where(has_ul, ul, zero), sum_ul)
-                        sum_ur = fma(g, where(has_ur, ur, zero), sum_ur)
-                        sum_ll = fma(g, where(has_ll, ll, zero), sum_ll)
-                        sum_lr = fma(g, where(has_lr, lr, zero), sum_lr)
-                        store(table, (0, 0), where(has_ul, g * (rows.low * cols.low), zero))
-                        store(table, (1, 0), where(has_ur, g * (rows.low * cols.high), zero))
-                        store(table, (2, 0), where(has_ll, g * (rows.high * cols.low), zero))
-                        store(table, (3, 0), where(has_lr, g * (rows.high * cols.high), zero))
-                        _add_squares(table, corners, min(count - i, lanes(x)), gradient, plane, width)
-                    by_x = cols.slope * (rows.low * (sum_ur - sum_ul) + rows.high * (sum_lr - sum_ll))
-                    by_y = rows.slope * (cols.low * (sum_ll - sum_ul) + cols.high * (sum_lr - sum_ur))
-                    store_first(dgrid, at + 2 * i, interleave_low(by_x, by_y), 2 * (count - i))
-                    store_first(dgrid, at + 2 * i + lanes(x), interleave_high(by_x, by_y), 2 * (count - i) - lanes(x))
+    place, corners, table, zero = places[worker], starts[worker], tables[worker], splat(x, 0.0)
+    n, part = item // parts, item % parts
+    gradient = gradients[part]
+    gradient[n * channels * size : (n + 1) * channels * size] = 0
+    for start in range(part * stretch, min(points, (part + 1) * stretch), BLOCK):
+        count = min(BLOCK, points - start)
+        at = 2 * (n * points + start)
+        find_places(grid, at, count, height, width, padding_mode, align_corners, place)
+        for i in range(0, count, lanes(x)):
+            cols, rows, corner = _square(place, i, height, width)
+            store(corners, 0, corner)
+            has_ul, has_ur = rows.low_counts & cols.low_counts, rows.low_counts & cols.high_counts
+            has_ll, has_lr = rows.high_counts & cols.low_counts, rows.high_counts & cols.high_counts
+            sum_ul = sum_ur = sum_ll = sum_lr = zero
+            for c in range(n * channels, (n + 1) * channels):
+                plane = c * size
+                g = load_first(dy, c * points + start + i, count - i)
+                ul, ur = gather_pairs(x, plane, corner)
+                ll, lr = gather_pairs(x, plane + width, corner)
+                sum_ul = fma(g, where(has_ul, ul, zero), sum_ul)
+                sum_ur = fma(g, where(has_ur, ur, zero), sum_ur)
+                sum_ll = fma(g, where(has_ll, ll, zero), sum_ll)
+                sum_lr = fma(g, where(has_lr, lr, zero), sum_lr)
+                store(table, (0, 0), where(has_ul, g * (rows.low * cols.low), zero))
+                store(table, (1, 0), where(has_ur, g * (rows.low * cols.high), zero))
+                store(table, (2, 0), where(has_ll, g * (rows.high * cols.low), zero))
+                store(table, (3, 0), where(has_lr, g * (rows.high * cols.high), zero))
+                _add_squares(table, corners, min(count - i, lanes(x)), gradient, plane, width)
+            by_x = cols.slope * (rows.low * (sum_ur - sum_ul) + rows.high * (sum_lr - sum_ll))
+            by_y = rows.slope * (cols.low * (sum_ll - sum_ul) + cols.high * (sum_lr - sum_ur))
+            store_first(dgrid, at + 2 * i, interleave_low(by_x, by_y), 2 * (count - i))
+            store_first(dgrid, at + 2 * i + lanes(x), interleave_high(by_x, by_y), 2 * (count - i) - lanes(x))

@@ -1,8 +1,5 @@
 """Images at the points of a grid: one point after the other, all channels of a corner in one load."""
 
-import numpy as np
-from numba import prange
-
 from kernels.cpu.bilinear.frames import frame_image, in_planes
 from kernels.cpu.bilinear.places import (
     BLOCK,
@@ -12,7 +9,8 @@ from kernels.cpu.bilinear.places import (
     UPPER_RIGHT,
     find_corners,
 )
-from kernels.cpu.jit import Array, kernel, parallel_kernel
+from kernels.cpu.jit import Array, kernel
+from kernels.cpu.parallel import parallel
 from kernels.cpu.simd import Width, broadcast_lanes, element, fma, lanes, lanes_of, load_lanes, store
 
 
@@ -39,7 +37,7 @@ def _sample(
             c += across
 
 
-@parallel_kernel
+@kernel
 def forward(
     x: Array,
     grid: Array,
@@ -47,6 +45,7 @@ def forward(
     align_corners: bool,
     parts: int,
     frames: Array,
+    framed: Array,
     corners: Array,
     tables: Array,
     outs: Array,
@@ -55,33 +54,40 @@ def forward(
     width: Width,
     y: Array,
 ) -> None:
-    """Fills y (N, C, points). A piece of work is one of `parts` stretches of the points of one image."""
-    images, channels, height, length = x.shape
+    """Fills y (N, C, points).
+
+    `framed` (workers,) says which image is in the frame of a worker, and is -1 at first.
+    """
+    arguments = (
+        x, grid, padding_mode, align_corners, parts, frames, framed, corners, tables, outs, squares, step, width, y
+    )  # fmt: skip
+    parallel(_stretch, len(frames), x.shape[0] * parts, arguments)
+
+
+@kernel
+def _stretch(
+    worker: int, item: int, x: Array, grid: Array, padding_mode: int, align_corners: bool, parts: int,
+    frames: Array, framed: Array, corners: Array, tables: Array, outs: Array, squares: Array,
+    step: int, width: Width, y: Array,
+) -> None:  # fmt: skip
+    """One of `parts` stretches of the points of one image."""
+    channels, height, length = x.shape[1:]
     points = y.shape[2]
-    workers = len(frames)
     stretch = (points + parts * BLOCK - 1) // (parts * BLOCK) * BLOCK
-    for index in prange(workers):
-        worker = np.int64(index)
-        frame, corner, table, out, square = (
-            frames[worker],
-            corners[worker],
-            tables[worker],
-            outs[worker],
-            squares[worker],
-        )
+    frame, corner, table = frames[worker], corners[worker], tables[worker]
+    out, square = outs[worker], squares[worker]
+    n, part = item // parts, item % parts
+    if framed[worker] < 0:
         frame[:] = 0
-        framed = -1
-        for item in range(images * parts * worker // workers, images * parts * (worker + 1) // workers):
-            n, part = item // parts, item % parts
-            if n != framed:
-                frame_image(x, n, square, frame, step, width)
-                framed = n
-            for start in range(part * stretch, min(points, (part + 1) * stretch), BLOCK):
-                count = min(BLOCK, points - start)
-                at = 2 * (n * points + start)
-                find_corners(grid, at, count, height, length, padding_mode, align_corners, corner, table)
-                for i in range(0, count, lanes(x)):
-                    here = min(lanes(x), count - i)
-                    _sample(frame, step, length + 2, corner, table, i, here, out, width)
-                    to = n * channels * points + start + i
-                    in_planes(out, 0, step, square, y, to, points, channels, here, width)
+    if framed[worker] != n:
+        frame_image(x, n, square, frame, step, width)
+        framed[worker] = n
+    for start in range(part * stretch, min(points, (part + 1) * stretch), BLOCK):
+        count = min(BLOCK, points - start)
+        at = 2 * (n * points + start)
+        find_corners(grid, at, count, height, length, padding_mode, align_corners, corner, table)
+        for i in range(0, count, lanes(x)):
+            here = min(lanes(x), count - i)
+            _sample(frame, step, length + 2, corner, table, i, here, out, width)
+            to = n * channels * points + start + i
+            in_planes(out, 0, step, square, y, to, points, channels, here, width)

@@ -10,9 +10,6 @@ With g = dy at the point (one number a channel) and the corners' pixels x and we
 Points share corners, so the order in which they are added is fixed: an item of work has planes of its own.
 """
 
-import numpy as np
-from numba import prange
-
 from kernels.cpu.bilinear.frames import frame_image, side_by_side, unframe_row
 from kernels.cpu.bilinear.places import (
     BLOCK,
@@ -26,7 +23,8 @@ from kernels.cpu.bilinear.places import (
     UPPER_RIGHT,
     find_corners,
 )
-from kernels.cpu.jit import Array, kernel, parallel_kernel
+from kernels.cpu.jit import Array, kernel
+from kernels.cpu.parallel import parallel
 from kernels.cpu.simd import (
     Width,
     broadcast_lanes,
@@ -119,7 +117,7 @@ def _add_parts(gradients: Array, first: int, parts: int) -> None:
             store(gradients, (first, i), load(gradients, (first, i)) + load(gradients, (part, i)))
 
 
-@parallel_kernel
+@kernel
 def backward(
     dy: Array,
     x: Array,
@@ -128,6 +126,7 @@ def backward(
     align_corners: bool,
     parts: int,
     frames: Array,
+    framed: Array,
     gradients: Array,
     corners: Array,
     tables: Array,
@@ -139,46 +138,61 @@ def backward(
     dx: Array,
     dgrid: Array,
 ) -> None:
-    """Fills dx like x and dgrid like the grid. A piece of work is one of `parts` stretches of the points of an image.
-
-    `gradients` has a framed image for each worker, or for each piece of work if an image has several.
+    """Fills dx like x and dgrid like the grid. `gradients` has a framed image for each worker, or for each stretch if
+    an image has several; `framed` (workers,) says which image is in the frame of a worker, and is -1 at first.
     """
-    images, channels, height, length = x.shape
-    points = dy.shape[2]
-    workers = len(frames)
-    stretch = (points + parts * BLOCK - 1) // (parts * BLOCK) * BLOCK
-    for index in prange(workers):
-        worker = np.int64(index)
-        frame, corner, table = frames[worker], corners[worker], tables[worker]
-        block, square = blocks[worker], squares[worker]
-        sums_x, sums_y = sums[worker, 0], sums[worker, 1]
-        frame[:] = 0
-        framed = -1
-        for item in range(images * parts * worker // workers, images * parts * (worker + 1) // workers):
-            n, part = item // parts, item % parts
-            if n != framed:
-                frame_image(x, n, square, frame, step, width)
-                framed = n
-            gradient = gradients[worker if parts == 1 else item]
-            gradient[:] = 0
-            for start in range(part * stretch, min(points, (part + 1) * stretch), BLOCK):
-                count = min(BLOCK, points - start)
-                at = 2 * (n * points + start)
-                find_corners(grid, at, count, height, length, padding_mode, align_corners, corner, table)
-                for i in range(0, count, lanes(x)):
-                    here = n * channels * points + start + i
-                    side_by_side(dy, here, points, channels, count - i, square, block, i * step, step, width)
-                _spread(frame, gradient, step, length + 2, corner, table, count, block, sums_x, sums_y, width)
-                _add_up(sums_x, lanes_of(width))
-                _add_up(sums_y, lanes_of(width))
-                _store_points(sums_x, sums_y, table, dgrid, at, count)
-            if parts == 1:
-                for row in range(height):
-                    unframe_row(gradient, step, square, dx, n, row, width)
+    workers, images = len(frames), len(x)
+    arguments = (
+        dy, x, grid, padding_mode, align_corners, parts, frames, framed, gradients, corners, tables, blocks, sums,
+        squares, step, width, dx, dgrid,
+    )  # fmt: skip
+    parallel(_stretch, workers, images * parts, arguments)
     if parts > 1:
-        for index in prange(workers):
-            worker = np.int64(index)
-            for n in range(images * worker // workers, images * (worker + 1) // workers):
-                _add_parts(gradients, n * parts, parts)
-                for row in range(height):
-                    unframe_row(gradients[n * parts], step, squares[worker], dx, n, row, width)
+        parallel(_unframe_parts, workers, images, (parts, gradients, squares, step, width, dx))
+
+
+@kernel
+def _stretch(
+    worker: int, item: int, dy: Array, x: Array, grid: Array, padding_mode: int, align_corners: bool, parts: int,
+    frames: Array, framed: Array, gradients: Array, corners: Array, tables: Array, blocks: Array, sums: Array,
+    squares: Array, step: int, width: Width, dx: Array, dgrid: Array,
+) -> None:  # fmt: skip
+    """One of `parts` stretches of the points of one image."""
+    channels, height, length = x.shape[1:]
+    points = dy.shape[2]
+    stretch = (points + parts * BLOCK - 1) // (parts * BLOCK) * BLOCK
+    frame, corner, table = frames[worker], corners[worker], tables[worker]
+    block, square = blocks[worker], squares[worker]
+    sums_x, sums_y = sums[worker, 0], sums[worker, 1]
+    n, part = item // parts, item % parts
+    if framed[worker] < 0:
+        frame[:] = 0
+    if framed[worker] != n:
+        frame_image(x, n, square, frame, step, width)
+        framed[worker] = n
+    gradient = gradients[worker if parts == 1 else item]
+    gradient[:] = 0
+    for start in range(part * stretch, min(points, (part + 1) * stretch), BLOCK):
+        count = min(BLOCK, points - start)
+        at = 2 * (n * points + start)
+        find_corners(grid, at, count, height, length, padding_mode, align_corners, corner, table)
+        for i in range(0, count, lanes(x)):
+            here = n * channels * points + start + i
+            side_by_side(dy, here, points, channels, count - i, square, block, i * step, step, width)
+        _spread(frame, gradient, step, length + 2, corner, table, count, block, sums_x, sums_y, width)
+        _add_up(sums_x, lanes_of(width))
+        _add_up(sums_y, lanes_of(width))
+        _store_points(sums_x, sums_y, table, dgrid, at, count)
+    if parts == 1:
+        for row in range(height):
+            unframe_row(gradient, step, square, dx, n, row, width)
+
+
+@kernel
+def _unframe_parts(
+    worker: int, n: int, parts: int, gradients: Array, squares: Array, step: int, width: Width, dx: Array
+) -> None:
+    """The gradient of one image: the sum of those of its stretches."""
+    _add_parts(gradients, n * parts, parts)
+    for row in range(dx.shape[2]):
+        unframe_row(gradients[n * parts], step, squares[worker], dx, n, row, width)

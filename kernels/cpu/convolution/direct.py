@@ -30,12 +30,13 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import get_num_threads, prange
 
 from kernels.cpu.convolution.layout import aligned, bordered, pack, to_planes
 from kernels.cpu.convolution.plan import TILE_ROWS, TILES, Padding, Pair, Plan, forward_axis, plan
-from kernels.cpu.jit import Array, as_input, kernel, parallel_kernel
+from kernels.cpu.jit import Array, as_input, kernel
+from kernels.cpu.parallel import parallel
 from kernels.cpu.simd import load_rows_at, outer_fma_at, places, places_like, prefetch, store_rows_at, zeros
+from kernels.cpu.team import get_num_threads
 
 TAPS = 64  # in a block: 16 KB of weights, which stay in the L1 cache while they are multiplied by TILES tiles of pixels
 AHEAD = 16  # numbers of a row that are fetched early from an image that is not copied, hence not in the L2 cache
@@ -159,7 +160,17 @@ def _compiled(cols: int) -> Callable[..., None]:
     """The convolution with tiles `cols` vectors wide."""
     rows = TILE_ROWS[cols]
 
-    @parallel_kernel
+    @kernel
+    def band(
+        worker: int, item: int, source: Array, packed: Array, bias: Array, tables: Any, area: Any,
+        windowed: Array, images: Array, pixels: Array, out: Array,
+    ) -> None:  # fmt: skip
+        start = zeros(source, rows, cols)
+        _band(
+            start, rows, item, source, packed, bias, tables, area, windowed, images[worker], worker, pixels[worker], out
+        )
+
+    @kernel
     def convolve(
         source: Array,
         packed: Array,
@@ -171,25 +182,9 @@ def _compiled(cols: int) -> Callable[..., None]:
         pixels: Array,
         out: Array,
     ) -> None:
-        workers = len(pixels)
         items = source.shape[0] * packed.shape[0] * ((out.shape[2] + area[5] - 1) // area[5])
-        for worker in prange(workers):
-            for item in range(np.int64(worker), items, workers):
-                _band(
-                    zeros(source, rows, cols),
-                    rows,
-                    item,
-                    source,
-                    packed,
-                    bias,
-                    tables,
-                    area,
-                    windowed,
-                    images[worker],
-                    np.int64(worker),
-                    pixels[worker],
-                    out,
-                )
+        arguments = source, packed, bias, tables, area, windowed, images, pixels, out
+        parallel(band, len(pixels), items, arguments)
 
     return convolve
 
@@ -201,11 +196,11 @@ def convolve(source: Array, weight: Array, bias: Array | None, plan: Plan, group
     per_group = out.shape[1] // groups
     panels = -(-per_group // plan.width)
     packed = aligned((groups, panels, len(plan.taps), plan.width), out.dtype)
-    pack(weight.reshape(-1), plan.sources, plan.offsets, per_group, packed)
+    workers = get_num_threads()
+    pack(weight.reshape(-1), plan.sources, plan.offsets, per_group, workers, packed)
     biases = np.zeros((groups, panels * plan.width), out.dtype)
     if bias is not None:
         biases[:, :per_group] = bias.reshape(groups, per_group)
-    workers = get_num_threads()
     pixels = aligned((workers, plan.pixels), out.dtype)
     images = np.zeros((workers, plan.image_size), out.dtype)
     windowed = as_input(images) if plan.image_size else source.reshape(len(source), -1)

@@ -21,13 +21,14 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import get_num_threads, prange
 
 from kernels.cpu.convolution.direct import convolve
 from kernels.cpu.convolution.layout import aligned, bordered, to_pixels, to_planes
 from kernels.cpu.convolution.plan import TILE_ROWS, Padding, Pair, Plan, backward_axis, forward_axis, plan
-from kernels.cpu.jit import Array, as_input, kernel, parallel_kernel
+from kernels.cpu.jit import Array, as_input, kernel
+from kernels.cpu.parallel import parallel
 from kernels.cpu.simd import VECTOR_BYTES, load_tile, outer_fma_at, places_like, store_tile
+from kernels.cpu.team import get_num_threads
 from kernels.reference import convolution as reference
 
 PIXELS = 96  # summed over at a time: 24 KB of dy, so that half of the L1 cache is left
@@ -90,8 +91,10 @@ def _compiled(cols: int) -> Callable[..., None]:
     """The sums over pixels with tiles `cols` vectors wide."""
     rows = TILE_ROWS[cols]
 
-    @parallel_kernel
-    def sum_windows(
+    @kernel
+    def sum_windows_of_part(
+        worker: int,
+        item: int,
         x: Array,
         dy: Array,
         windows: Array,
@@ -108,49 +111,57 @@ def _compiled(cols: int) -> Callable[..., None]:
         _, outputs, dy_height, dy_width = dy.shape
         channels, filters = planes // groups, outputs // groups
         bands = (dy_height + height - 1) // height
-        pieces, workers = count * bands, len(pixels)
-        for worker in prange(workers):
-            for item in range(np.int64(worker), parts * groups * panels, workers):
-                part, group, panel = item // (groups * panels), item // panels % groups, item % panels
-                o = group * filters + panel * width
-                for piece in range(part * pieces // parts, (part + 1) * pieces // parts):
-                    n, band = piece // bands, piece % bands
-                    row = first_row + band * row_step
-                    if copied:
-                        bordered(x, n, group * channels, channels, row, column, rows_in, columns_in, images[worker])
-                        origin = np.int64(worker) * windowed.shape[1]
-                    else:
-                        origin = n * windowed.shape[1] + (group * channels * x_height + row) * x_width + column
-                    start = ((n * outputs + o) * dy_height + band * height) * dy_width
-                    size = min(height, dy_height - band * height) * dy_width
-                    to_pixels(dy, start, dy_height * dy_width, filters - panel * width, size, width, pixels[worker])
-                    for p in range(0, size, PIXELS):
-                        some = windows[p : min(p + PIXELS, size)]
-                        for tap in range(0, all_taps, rows):
-                            to = (item * all_taps + tap) * width
-                            tile = load_tile(sums, to, width, rows, cols)
-                            _add_taps(
-                                tile, windowed, origin, some, taps, tap, pixels[worker], p * width, sums, to, width
-                            )
+        pieces = count * bands
+        part, group, panel = item // (groups * panels), item // panels % groups, item % panels
+        o = group * filters + panel * width
+        for piece in range(part * pieces // parts, (part + 1) * pieces // parts):
+            n, band = piece // bands, piece % bands
+            row = first_row + band * row_step
+            if copied:
+                bordered(x, n, group * channels, channels, row, column, rows_in, columns_in, images[worker])
+                origin = worker * windowed.shape[1]
+            else:
+                origin = n * windowed.shape[1] + (group * channels * x_height + row) * x_width + column
+            start = ((n * outputs + o) * dy_height + band * height) * dy_width
+            size = min(height, dy_height - band * height) * dy_width
+            to_pixels(dy, start, dy_height * dy_width, filters - panel * width, size, width, pixels[worker])
+            for p in range(0, size, PIXELS):
+                some = windows[p : min(p + PIXELS, size)]
+                for tap in range(0, all_taps, rows):
+                    to = (item * all_taps + tap) * width
+                    tile = load_tile(sums, to, width, rows, cols)
+                    _add_taps(tile, windowed, origin, some, taps, tap, pixels[worker], p * width, sums, to, width)
+
+    @kernel
+    def sum_windows(
+        x: Array, dy: Array, windows: Array, taps: Array, area: tuple[int, int, int, int, int, int, int, int],
+        windowed: Array, images: Array, pixels: Array, sums: Array,
+    ) -> None:  # fmt: skip
+        items = sums.shape[0] * sums.shape[1] * sums.shape[2]
+        arguments = x, dy, windows, taps, area, windowed, images, pixels, sums
+        parallel(sum_windows_of_part, len(pixels), items, arguments)
 
     return sum_windows
 
 
-@parallel_kernel
+@kernel
 def _collect(sums: Array, workers: int, taps: int, dweight: Array) -> None:
     """dweight (O, taps) = the sum of sums (parts, groups, panels, rows, width) over the parts, in their order."""
+    parallel(_collect_panel, workers, sums.shape[1] * sums.shape[2], (sums, taps, dweight))
+
+
+@kernel
+def _collect_panel(worker: int, item: int, sums: Array, taps: int, dweight: Array) -> None:
     parts, groups, panels, rows, width = sums.shape
     filters = len(dweight) // groups
-    for worker in prange(workers):
-        for block in range(np.int64(worker), groups * panels, workers):
-            group, panel = block // panels, block % panels
-            total = sums[0, group, panel].reshape(rows * width)
-            for part in range(1, parts):
-                other = sums[part, group, panel].reshape(rows * width)
-                for i in range(len(total)):
-                    total[i] += other[i]
-            start = (group * filters + panel * width) * taps
-            to_planes(total, taps, width, filters - panel * width, dweight, start, taps)
+    group, panel = item // panels, item % panels
+    total = sums[0, group, panel].reshape(rows * width)
+    for part in range(1, parts):
+        other = sums[part, group, panel].reshape(rows * width)
+        for i in range(len(total)):
+            total[i] += other[i]
+    start = (group * filters + panel * width) * taps
+    to_planes(total, taps, width, filters - panel * width, dweight, start, taps)
 
 
 def backward_weight(

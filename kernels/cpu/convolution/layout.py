@@ -14,9 +14,9 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import prange
 
-from kernels.cpu.jit import Array, kernel, parallel_kernel
+from kernels.cpu.jit import Array, kernel
+from kernels.cpu.parallel import parallel
 from kernels.cpu.simd import (
     VECTOR_BYTES,
     gather,
@@ -68,22 +68,30 @@ def bordered(
                     store_first(image, to + j, nothing, some)
 
 
-@parallel_kernel
-def pack(weight: Array, sources: Array, offsets: Array, filters: int, packed: Array) -> None:
+@kernel
+def pack(weight: Array, sources: Array, offsets: Array, filters: int, workers: int, packed: Array) -> None:
     """packed[g, panel, tap, f] = the number of `weight` (flat) for group g, this tap and filter panel * width + f.
 
     packed is (groups, panels, taps, width) and becomes zero beyond `filters` filters a group. In memory, groups follow
     each other; taps are at `sources` (taps,) and filters at `offsets` (panels * width,) from there.
     """
     groups, panels, taps, _ = packed.shape
-    rows = groups * panels * taps
-    for piece in prange((rows + ROWS_A_PIECE - 1) // ROWS_A_PIECE):
-        for row in range(np.int64(piece) * ROWS_A_PIECE, min(rows, np.int64(piece + 1) * ROWS_A_PIECE)):
-            pack_row(weight, sources, offsets, filters, row, packed)
+    pieces = (groups * panels * taps + ROWS_A_PIECE - 1) // ROWS_A_PIECE
+    parallel(_pack_piece, workers, pieces, (weight, sources, offsets, filters, packed))
 
 
 @kernel
-def pack_row(weight: Array, sources: Array, offsets: Array, filters: int, row: int, packed: Array) -> None:
+def _pack_piece(
+    worker: int, piece: int, weight: Array, sources: Array, offsets: Array, filters: int, packed: Array
+) -> None:
+    groups, panels, taps, _ = packed.shape
+    rows = groups * panels * taps
+    for row in range(piece * ROWS_A_PIECE, min(rows, (piece + 1) * ROWS_A_PIECE)):
+        _pack_row(weight, sources, offsets, filters, row, packed)
+
+
+@kernel
+def _pack_row(weight: Array, sources: Array, offsets: Array, filters: int, row: int, packed: Array) -> None:
     """One row of packed, numbered over groups, panels and taps."""
     groups, panels, taps, width = packed.shape
     group, panel, tap = row // (panels * taps), row // taps % panels, row % taps

@@ -15,14 +15,13 @@ the rows is left behind when the finished pixels move from a staging area to y.
 """
 
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import get_num_threads, prange, set_num_threads
 
 from kernels.cpu.convolution.border import Band, aligned, band_of, copy_band, offsets_of
-from kernels.cpu.jit import Array, as_input, kernel, parallel_kernel
+from kernels.cpu.jit import Array, as_input, kernel
+from kernels.cpu.parallel import parallel
 from kernels.cpu.simd import (
     REGISTERS,
     VECTOR_BYTES,
@@ -38,6 +37,7 @@ from kernels.cpu.simd import (
     store_tile_first,
     zeros,
 )
+from kernels.cpu.team import get_num_threads
 
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
@@ -77,23 +77,21 @@ def convolve(
     packed = np.ascontiguousarray(weight.reshape(groups, filters, -1)[:, _blocks(filters, rows)].swapaxes(2, 3))
     bias = np.zeros(groups * filters, x.dtype) if bias is None else bias
 
-    with_threads(
-        y.size * channels * size[0] * size[1],
-        lambda workers: _convolve[rows](
-            x.reshape(-1),
-            as_input(packed).reshape(-1),
-            as_input(bias),
-            y.reshape(-1),
-            band,
-            groups,
-            offsets_of(band, size, dilation),
-            chunks,
-            places_in,
-            places_out,
-            flat,
-            aligned((workers, band.room(lanes) + cols * lanes), x.dtype),
-            np.empty((workers, rows, chunks * lanes if flat else 0), x.dtype),
-        ),
+    workers = workers_for(y.size * channels * size[0] * size[1])
+    _convolve[rows](
+        x.reshape(-1),
+        as_input(packed).reshape(-1),
+        as_input(bias),
+        y.reshape(-1),
+        band,
+        groups,
+        offsets_of(band, size, dilation),
+        chunks,
+        places_in,
+        places_out,
+        flat,
+        aligned((workers, band.room(lanes) + cols * lanes), x.dtype),
+        np.empty((workers, rows, chunks * lanes if flat else 0), x.dtype),
     )
     return y
 
@@ -109,17 +107,9 @@ def before_turned(padding: Padding, kernel_size: tuple[int, ...], dilation: Pair
     return first, second
 
 
-def with_threads(multiplications: int, run: Callable[[int], None]) -> None:
-    """run(workers): on one thread if there is little to do."""
-    threads = get_num_threads()
-    if threads == 1 or multiplications >= PARALLEL_FROM:
-        run(threads)
-        return
-    set_num_threads(1)
-    try:
-        run(1)
-    finally:
-        set_num_threads(threads)
+def workers_for(multiplications: int) -> int:
+    """How many threads are worth waking."""
+    return get_num_threads() if multiplications >= PARALLEL_FROM else 1
 
 
 def _rows_for(filters: int) -> int:
@@ -165,7 +155,53 @@ def _chunks(band: Band, lanes: int, cols: int) -> tuple[int, Array, Array, bool]
 
 
 def _make_convolve(rows: int, cols: int) -> Any:
-    @parallel_kernel
+    @kernel
+    def convolve_band(
+        worker: int,
+        item: int,
+        x: Array,
+        weights: Array,
+        bias: Array,
+        y: Array,
+        band: Band,
+        groups: int,
+        offsets: Array,
+        chunks: int,
+        places_in: Array,
+        places_out: Array,
+        flat: bool,
+        copies: Array,
+        staging: Array,
+    ) -> None:
+        filters, taps = len(bias) // groups, len(offsets)
+        blocks = (filters + rows - 1) // rows
+        area = band.out_height * band.out_width
+        bands = (band.out_height + band.rows - 1) // band.rows
+        copy, staged = copies[worker], staging[worker]
+        plane, first = item // bands, item % bands * band.rows  # of one image and group, and of its rows
+        group = plane % groups
+        height = min(band.rows, band.out_height - first)
+        copy_band(x, plane * band.channels, first, band, copy)
+        vectors = 0 if height == band.rows else chunks
+        for block in range(blocks):
+            top = min(block * rows, filters - rows)
+            w = (group * blocks + block) * taps * rows
+            pixel = (plane * filters + top) * area + first * band.out_width
+            for chunk in range(vectors, vectors + chunks, cols):
+                pixels = places(places_in, chunk, cols)
+                acc = rows_from(zeros(x, rows, cols), bias, group * filters + top)
+                for tap in range(taps):
+                    acc = inner_fma_at(acc, weights, w + tap * rows, 1, copy, pixels, offsets[tap])
+                if flat:
+                    store_tile_at(staged, 0, staged.shape[1], places(places_out, chunk, cols), acc)
+                elif band.out_width < lanes(y):
+                    store_tile_first(y, pixel, area, places(places_out, chunk, cols), acc, band.out_width)
+                else:
+                    store_tile_at(y, pixel, area, places(places_out, chunk, cols), acc)
+            if flat:
+                _unstage(staged, height, band, y, pixel)
+
+    @kernel
     def convolve_pixels(
         x: Array,
         weights: Array,
@@ -182,37 +218,12 @@ def _make_convolve(rows: int, cols: int) -> Any:
         staging: Array,
     ) -> None:
         """Fills y, for weights (groups, blocks, taps, rows). Each thread has its own part of copies and staging."""
-        filters, taps = len(bias) // groups, len(offsets)
-        blocks = (filters + rows - 1) // rows
-        area = band.out_height * band.out_width
         bands = (band.out_height + band.rows - 1) // band.rows
-        items = len(y) // (filters * area) * bands
-        workers = len(copies)
-        for worker in prange(workers):
-            copy, staged = copies[worker], staging[worker]
-            for item in range(np.int64(worker), items, workers):
-                plane, first = item // bands, item % bands * band.rows  # of one image and group, and of its rows
-                group = plane % groups
-                height = min(band.rows, band.out_height - first)
-                copy_band(x, plane * band.channels, first, band, copy)
-                vectors = 0 if height == band.rows else chunks
-                for block in range(blocks):
-                    top = min(block * rows, filters - rows)
-                    w = (group * blocks + block) * taps * rows
-                    pixel = (plane * filters + top) * area + first * band.out_width
-                    for chunk in range(vectors, vectors + chunks, cols):
-                        pixels = places(places_in, chunk, cols)
-                        acc = rows_from(zeros(x, rows, cols), bias, group * filters + top)
-                        for tap in range(taps):
-                            acc = inner_fma_at(acc, weights, w + tap * rows, 1, copy, pixels, offsets[tap])
-                        if flat:
-                            store_tile_at(staged, 0, staged.shape[1], places(places_out, chunk, cols), acc)
-                        elif band.out_width < lanes(y):
-                            store_tile_first(y, pixel, area, places(places_out, chunk, cols), acc, band.out_width)
-                        else:
-                            store_tile_at(y, pixel, area, places(places_out, chunk, cols), acc)
-                    if flat:
-                        _unstage(staged, height, band, y, pixel)
+        items = len(y) // (len(bias) // groups * band.out_height * band.out_width) * bands
+        arguments = (
+            x, weights, bias, y, band, groups, offsets, chunks, places_in, places_out, flat, copies, staging
+        )  # fmt: skip
+        parallel(convolve_band, len(copies), items, arguments)
 
     return convolve_pixels
 

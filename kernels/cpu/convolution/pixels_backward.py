@@ -17,11 +17,11 @@ import functools
 from typing import Any
 
 import numpy as np
-from numba import prange
 
 from kernels.cpu.convolution.border import Band, aligned, band_of, copy_band, offsets_of
-from kernels.cpu.convolution.pixels import Pair, with_threads
-from kernels.cpu.jit import Array, as_input, parallel_kernel
+from kernels.cpu.convolution.pixels import Pair, workers_for
+from kernels.cpu.jit import Array, as_input, kernel
+from kernels.cpu.parallel import parallel
 from kernels.cpu.simd import (
     REGISTERS,
     VECTOR_BYTES,
@@ -63,18 +63,16 @@ def correlate(
     sums = np.empty((parts, groups, len(filter_places) * len(offsets)), x.dtype)
     lanes = VECTOR_BYTES // x.itemsize
 
-    with_threads(
-        dy.size * channels * kernel_size[0] * kernel_size[1],
-        lambda workers: _correlate[rows](
-            x.reshape(-1),
-            dy.reshape(-1),
-            band,
-            offsets,
-            filter_places,
-            sums,
-            aligned((workers, band.room(lanes)), x.dtype),
-            aligned((workers, len(filter_places) * len(offsets) * lanes), x.dtype),
-        ),
+    workers = workers_for(dy.size * channels * kernel_size[0] * kernel_size[1])
+    _correlate[rows](
+        x.reshape(-1),
+        dy.reshape(-1),
+        band,
+        offsets,
+        filter_places,
+        sums,
+        aligned((workers, band.room(lanes)), x.dtype),
+        aligned((workers, len(filter_places) * len(offsets) * lanes), x.dtype),
     )
     taps = channels * kernel_size[0] * kernel_size[1]
     # From (blocks, blocks, rows, cols) to (filters, taps), without the repeated ones.
@@ -93,47 +91,52 @@ def _places(band: Band, kernel_size: Pair, dilation: Pair, filters: int, rows: i
 
 
 def _make_correlate(rows: int, cols: int) -> Any:
-    @parallel_kernel
-    def correlate_pixels(
-        x: Array, dy: Array, band: Band, offsets: Array, filters: Array, sums: Array, copies: Array, tiles: Array
-    ) -> None:
-        """Fills sums (parts, groups, filters * taps), tile by tile. Each thread has its own copies and tiles."""
+    @kernel
+    def correlate_part(
+        worker: int, item: int, x: Array, dy: Array, band: Band, offsets: Array, filters: Array, sums: Array,
+        copies: Array, tiles: Array,
+    ) -> None:  # fmt: skip
         bands = (band.out_height + band.rows - 1) // band.rows
         parts, groups = sums.shape[:2]
         planes = len(x) // (band.channels * band.height * band.width)  # of all images and groups
         units = planes // groups * bands
         plane_size = len(dy) // planes
-        workers = len(copies)
         width = lanes(x)
         size = rows * cols * width  # of a tile
         whole = band.out_width - band.out_width % width
-        for worker in prange(workers):
-            copy, tile_sums = copies[worker], tiles[worker]
-            for item in range(np.int64(worker), parts * groups, workers):
-                part, group = item // groups, item % groups
-                tile_sums[:] = 0
-                for unit in range(part * units // parts, (part + 1) * units // parts):
-                    plane, first = unit // bands * groups + group, unit % bands * band.rows
-                    copy_band(x, plane * band.channels, first, band, copy)
-                    start = plane * plane_size + first * band.out_width
-                    at = 0
-                    for block in range(0, len(filters), rows):
-                        of_dy = places(filters, block, rows)
-                        for tap in range(0, len(offsets), cols):
-                            of_x = places(offsets, tap, cols)
-                            acc = load_tile(tile_sums, at, cols * width, rows, cols)
-                            for row in range(min(band.rows, band.out_height - first)):
-                                y, pixel = start + row * band.out_width, row * band.copied_width
-                                for q in range(0, whole, width):
-                                    acc = lane_fma_at(acc, dy, of_dy, y + q, copy, of_x, pixel + q)
-                                if whole < band.out_width:
-                                    rest = band.out_width - whole
-                                    acc = lane_fma_first(acc, dy, of_dy, y + whole, copy, of_x, pixel + whole, rest)
-                            store_tile(tile_sums, at, cols * width, acc)
-                            at += size
-                gradient = sums[part, group]
-                for i in range(len(gradient)):
-                    gradient[np.uint64(i)] = total(load(tile_sums, i * width))
+        copy, tile_sums = copies[worker], tiles[worker]
+        part, group = item // groups, item % groups
+        tile_sums[:] = 0
+        for unit in range(part * units // parts, (part + 1) * units // parts):
+            plane, first = unit // bands * groups + group, unit % bands * band.rows
+            copy_band(x, plane * band.channels, first, band, copy)
+            start = plane * plane_size + first * band.out_width
+            at = 0
+            for block in range(0, len(filters), rows):
+                of_dy = places(filters, block, rows)
+                for tap in range(0, len(offsets), cols):
+                    of_x = places(offsets, tap, cols)
+                    acc = load_tile(tile_sums, at, cols * width, rows, cols)
+                    for row in range(min(band.rows, band.out_height - first)):
+                        y, pixel = start + row * band.out_width, row * band.copied_width
+                        for q in range(0, whole, width):
+                            acc = lane_fma_at(acc, dy, of_dy, y + q, copy, of_x, pixel + q)
+                        if whole < band.out_width:
+                            rest = band.out_width - whole
+                            acc = lane_fma_first(acc, dy, of_dy, y + whole, copy, of_x, pixel + whole, rest)
+                    store_tile(tile_sums, at, cols * width, acc)
+                    at += size
+        gradient = sums[part, group]
+        for i in range(len(gradient)):
+            gradient[np.uint64(i)] = total(load(tile_sums, i * width))
+
+    @kernel
+    def correlate_pixels(
+        x: Array, dy: Array, band: Band, offsets: Array, filters: Array, sums: Array, copies: Array, tiles: Array
+    ) -> None:
+        """Fills sums (parts, groups, filters * taps), tile by tile. Each thread has its own copies and tiles."""
+        items = sums.shape[0] * sums.shape[1]
+        parallel(correlate_part, len(copies), items, (x, dy, band, offsets, filters, sums, copies, tiles))
 
     return correlate_pixels
 

@@ -40,7 +40,6 @@ Reached, time relative to PyTorch 2.13 (oneDNN, direct) on a Xeon with AVX-512, 
 """
 
 import numpy as np
-from numba import get_num_threads, prange
 
 from kernels.cpu.convolution.winograd_tiles import (
     FREQUENCIES,
@@ -57,9 +56,11 @@ from kernels.cpu.convolution.winograd_tiles import (
     whole_vectors,
 )
 from kernels.cpu.convolution.winograd_transforms import transform_weight
-from kernels.cpu.jit import Array, as_input, kernel, parallel_kernel
+from kernels.cpu.jit import Array, as_input, kernel
 from kernels.cpu.matmul import PANEL, TALLEST, multiply, written
+from kernels.cpu.parallel import parallel
 from kernels.cpu.simd import lanes, load_square, store_tile, transpose
+from kernels.cpu.team import get_num_threads
 from kernels.reference.convolution import Padding, Sizes
 
 BLOCK = 64  # tiles: with 64 channels, their V and M stay in the L2 cache beside U
@@ -67,11 +68,12 @@ BLOCK = 64  # tiles: with 64 channels, their V and M stay in the L2 cache beside
 
 @kernel
 def _transform_filters(
-    weight: Array, start: int, filter_step: int, mirrored: bool, filters: int, taps: Array,
-    u: Array, place: int, step: int, panel_step: int,
+    worker: int, channel: int, weight: Array, channel_step: int, filter_step: int, mirrored: bool, filters: int,
+    images: Array, u: Array, step: int, panel_step: int,
 ) -> None:  # fmt: skip
-    """u[f, :] = G g G^T of the taps g of one input channel for all filters."""
+    """u[f, channel, :] = G g G^T of the taps g of one input channel for all filters."""
     pixel = lanes(weight)
+    taps, start, place = images[worker], channel * channel_step, channel * PANEL
     first, along = ((TAPS - 1) * pixel, -pixel) if mirrored else (0, pixel)
     for k in range(0, filters, pixel):
         for tap in range(0, TAPS, pixel):
@@ -81,34 +83,42 @@ def _transform_filters(
         transform_weight(taps, first, along, u, place + k // PANEL * panel_step + k % PANEL, step)
 
 
-@parallel_kernel
+@kernel
+def _convolve_block(
+    worker: int, block: int, x: Array, bias: Array, top: int, left: int, rows_a_block: int,
+    u: Array, v: Array, v_width: int, m: Array, m_width: int, images: Array, y: Array, finite: Array,
+) -> None:  # fmt: skip
+    """Fills one block of tile rows of y, and its answer in `finite`."""
+    channels, filters, line = x.shape[1], y.shape[1], images.shape[2]
+    down, wide = across(y.shape[2]), across(y.shape[3])
+    u_step, v_step, m_step = u.shape[1], v.shape[2], m.shape[2]
+    v_own, m_own, image = v[worker], m[worker], images[worker]
+    first, last = block * rows_a_block, min((block + 1) * rows_a_block, len(x) * down)
+    input_block(x, first, last, down, wide, top, left, image, line, v_own, v_step, v_width)
+    for f in range(FREQUENCIES):
+        multiply(
+            v_own, f * v_step, v_width, 1, channels, u, f * u_step, channels * PANEL,
+            m_own, f * m_step, m_width, (last - first) * wide, filters, False,
+        )  # fmt: skip
+    finite[block] = output_block(m_own, m_step, m_width, bias, first, last, down, wide, image, line, y)
+
+
+@kernel
 def _convolve(
     x: Array, weight: Array, channel_step: int, filter_step: int, mirrored: bool, bias: Array, top: int, left: int,
     rows_a_block: int, u: Array, v: Array, v_width: int, m: Array, m_width: int, images: Array,
     y: Array, finite: Array,
 ) -> None:  # fmt: skip
     """Fills y, and finite: one answer for each block of tile rows. u, v, m and images are room to work in."""
-    workers, line = len(v), images.shape[2]
-    channels, filters = x.shape[1], y.shape[1]
-    down, wide = across(y.shape[2]), across(y.shape[3])
-    u_step, v_step, m_step, panel_step = u.shape[1], v.shape[2], m.shape[2], channels * PANEL
-    rows = len(x) * down
-    for worker in prange(workers):
-        taps = images[worker]
-        for c in range(np.int64(worker), channels, workers):
-            start, place = c * channel_step, c * PANEL
-            _transform_filters(weight, start, filter_step, mirrored, filters, taps, u, place, u_step, panel_step)
-    for worker in prange(workers):
-        v_own, m_own, image = v[worker], m[worker], images[worker]
-        for block in range(np.int64(worker), len(finite), workers):
-            first, last = block * rows_a_block, min((block + 1) * rows_a_block, rows)
-            input_block(x, first, last, down, wide, top, left, image, line, v_own, v_step, v_width)
-            for f in range(FREQUENCIES):
-                multiply(
-                    v_own, f * v_step, v_width, 1, channels, u, f * u_step, panel_step,
-                    m_own, f * m_step, m_width, (last - first) * wide, filters, False,
-                )  # fmt: skip
-            finite[block] = output_block(m_own, m_step, m_width, bias, first, last, down, wide, image, line, y)
+    workers, channels, filters = len(v), x.shape[1], y.shape[1]
+    parallel(
+        _transform_filters, workers, channels,
+        (weight, channel_step, filter_step, mirrored, filters, images, u, u.shape[1], channels * PANEL),
+    )  # fmt: skip
+    parallel(
+        _convolve_block, workers, len(finite),
+        (x, bias, top, left, rows_a_block, u, v, v_width, m, m_width, images, y, finite),
+    )  # fmt: skip
 
 
 def _run(

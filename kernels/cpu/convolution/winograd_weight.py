@@ -33,7 +33,6 @@ kept its two cores busy, so these are rough:
 """
 
 import numpy as np
-from numba import get_num_threads, prange
 
 from kernels.cpu.convolution.winograd_tiles import (
     FREQUENCIES,
@@ -50,9 +49,11 @@ from kernels.cpu.convolution.winograd_tiles import (
     whole_vectors,
 )
 from kernels.cpu.convolution.winograd_transforms import adjoint_weight
-from kernels.cpu.jit import Array, as_input, kernel, parallel_kernel
+from kernels.cpu.jit import Array, as_input, kernel
 from kernels.cpu.matmul import PANEL, TALLEST, multiply, written
+from kernels.cpu.parallel import parallel
 from kernels.cpu.simd import FLOAT32_LANES, lanes, load, load_tile, splat, store, store_square, total, transpose
+from kernels.cpu.team import get_num_threads
 from kernels.reference.convolution import Padding
 
 CHUNK = 96  # tiles: depth enough that loading and storing dU does not matter
@@ -82,10 +83,15 @@ def _sum_lots(du: Array, place: int, folded: Array) -> None:
 
 
 @kernel
-def _weight_block(du: Array, width: int, channel: int, count: int, folded: Array, taps: Array, dw: Array) -> bool:
-    """dw[:, channel : channel + count] = G^T dU G. Returns whether all of it is finite."""
+def _weight_block(
+    worker: int, block: int, du: Array, width: int, scratch_folded: Array, scratch_taps: Array, dw: Array, finite: Array
+) -> None:
+    """dw = G^T dU G for `lanes` channels, and whether all of it is finite."""
     filters, channels = dw.shape[0], dw.shape[1]
     pixel = lanes(dw)
+    channel = block * pixel
+    count = min(pixel, channels - channel)
+    folded, taps = scratch_folded[worker], scratch_taps[worker]
     check = splat(dw, 0)
     for k in range(0, filters, pixel):
         for c in range(count):
@@ -95,40 +101,41 @@ def _weight_block(du: Array, width: int, channel: int, count: int, folded: Array
         for tap in range(0, count * TAPS, pixel):
             square = transpose(load_tile(taps, tap * pixel, pixel, FLOAT32_LANES, 1))
             store_square(dw, target + tap, channels * TAPS, square, filters - k, min(pixel, count * TAPS - tap))
-    return bool(np.isfinite(total(check)))
+    finite[block] = np.isfinite(total(check))
 
 
-@parallel_kernel
+@kernel
+def _correlate_lot(
+    worker: int, lot: int, x: Array, dy: Array, top: int, left: int, rows_a_chunk: int,
+    v: Array, v_width: int, m: Array, images: Array, du: Array, du_width: int,
+) -> None:  # fmt: skip
+    """Fills du[lot]: the sum over one lot of tile rows."""
+    channels, filters, line = x.shape[1], dy.shape[1], images.shape[2]
+    down, wide = across(dy.shape[2]), across(dy.shape[3])
+    v_step, m_step, du_step, panel_step = v.shape[2], m.shape[2], du.shape[2], rows_a_chunk * wide * PANEL
+    v_own, m_own, image, du_own = v[worker], m[worker], images[worker], du[lot]
+    rows, lots = len(x) * down, len(du)
+    begin, end = rows * lot // lots, rows * (lot + 1) // lots
+    for first in range(begin, end, rows_a_chunk):
+        last = min(first + rows_a_chunk, end)
+        input_block(x, first, last, down, wide, top, left, image, line, v_own, v_step, v_width)
+        gradient_block(dy, first, last, down, wide, image, line, m_own, m_step, panel_step)
+        for f in range(FREQUENCIES):
+            multiply(
+                v_own, f * v_step, 1, v_width, (last - first) * wide, m_own, f * m_step, panel_step,
+                du_own, f * du_step, du_width, channels, filters, first > begin,
+            )  # fmt: skip
+
+
+@kernel
 def _correlate(
     x: Array, dy: Array, top: int, left: int, rows_a_chunk: int, v: Array, v_width: int, m: Array,
     images: Array, du: Array, du_width: int, folded: Array, taps: Array, dw: Array, finite: Array,
 ) -> None:  # fmt: skip
     """Fills dw (K, C, 3, 3), and finite: one answer for each `lanes` channels. Everything else is room to work in."""
-    workers, line, lots = len(v), images.shape[2], len(du)
-    channels, filters = x.shape[1], dy.shape[1]
-    down, wide = across(dy.shape[2]), across(dy.shape[3])
-    v_step, m_step, du_step = v.shape[2], m.shape[2], du.shape[2]
-    rows = len(x) * down
-    panel_step = rows_a_chunk * wide * PANEL
-    for worker in prange(workers):
-        v_own, m_own, image = v[worker], m[worker], images[worker]
-        for lot in range(np.int64(worker), lots, workers):
-            du_own = du[lot]
-            begin, end = rows * lot // lots, rows * (lot + 1) // lots
-            for first in range(begin, end, rows_a_chunk):
-                last = min(first + rows_a_chunk, end)
-                input_block(x, first, last, down, wide, top, left, image, line, v_own, v_step, v_width)
-                gradient_block(dy, first, last, down, wide, image, line, m_own, m_step, panel_step)
-                for f in range(FREQUENCIES):
-                    multiply(
-                        v_own, f * v_step, 1, v_width, (last - first) * wide, m_own, f * m_step, panel_step,
-                        du_own, f * du_step, du_width, channels, filters, first > begin,
-                    )  # fmt: skip
-    for worker in prange(workers):
-        for block in range(np.int64(worker), len(finite), workers):
-            channel = block * FLOAT32_LANES
-            count = min(FLOAT32_LANES, channels - channel)
-            finite[block] = _weight_block(du, du_width, channel, count, folded[worker], taps[worker], dw)
+    workers = len(v)
+    parallel(_correlate_lot, workers, len(du), (x, dy, top, left, rows_a_chunk, v, v_width, m, images, du, du_width))
+    parallel(_weight_block, workers, len(finite), (du, du_width, folded, taps, dw, finite))
 
 
 def backward_weight(x: Array, dy: Array, padding: Padding) -> tuple[Array, bool]:

@@ -30,9 +30,9 @@ Limits: distances of 3 and more are loaded, and spread, number by number.
 from collections.abc import Sequence
 
 import numpy as np
-from numba import get_num_threads, prange
 
-from kernels.cpu.jit import Array, as_input, kernel, parallel_kernel, single_threaded_when_small
+from kernels.cpu.jit import Array, as_input, kernel
+from kernels.cpu.parallel import parallel
 from kernels.cpu.pooling.windows import (
     STRIP,
     as_planes,
@@ -48,7 +48,10 @@ from kernels.cpu.pooling.windows import (
     whole_vectors,
 )
 from kernels.cpu.simd import alternate, lanes, load, load_first, splat, store, total
+from kernels.cpu.team import get_num_threads, single_threaded_when_small
 from kernels.reference.pooling import Windows
+
+TOGETHER = 16  # planes that a thread takes at a time where each is one window
 
 
 @kernel
@@ -84,15 +87,14 @@ def _window_sum(line: Array, start: int, count: int) -> float:
     return total(v + w)
 
 
-@parallel_kernel
+@kernel
 def _forward(
     x: Array, row_starts: Array, row_ends: Array, starts: Array, ends: Array, divisor: Array, like: Array,
     workers: int, out: Array,
 ) -> None:  # fmt: skip
     """Fills `out` (planes, down, across) from x (planes, height, width) and divisor (down, across)."""
-    planes, height, width = x.shape
+    planes, _, width = x.shape
     down, across = len(row_starts), len(starts)
-    n = lanes(x)
     first, stride, taps = regular(starts, ends, 1, width)
     # Few wide windows are better summed one after the other, each by all lanes.
     by_lanes = taps * whole_vectors(x, across) <= 4 * across * whole_vectors(x, taps)
@@ -101,84 +103,105 @@ def _forward(
     margin = max(0, -first)
     pitch = whole_vectors(x, margin + max(width, first + whole_vectors(x, across) * stride + taps))
     strip = min(down, max(1, STRIP // pitch))
+    lines = np.zeros((workers, strip * pitch), x.dtype)
+    pattern = first, stride, taps
+    arguments = x, row_starts, row_ends, starts, ends, divisor, like, pattern, margin, pitch, strip, lines, out
+    parallel(_strip_means, workers, planes * ((down + strip - 1) // strip), arguments)
+
+
+@kernel
+def _strip_means(
+    worker: int, item: int, x: Array, row_starts: Array, row_ends: Array, starts: Array, ends: Array, divisor: Array,
+    like: Array, pattern: tuple[int, int, int], margin: int, pitch: int, strip: int, lines: Array, out: Array,
+) -> None:  # fmt: skip
+    """The windows of one strip of rows of one plane."""
+    height, width = x.shape[1:]
+    down, across = len(row_starts), len(starts)
+    first, stride, taps = pattern
+    padded = lines[worker]
     per_plane = (down + strip - 1) // strip
-    lines = np.empty((workers, strip * pitch), x.dtype)
-    for index in prange(workers):
-        worker = np.int64(index)
-        padded = lines[worker]
-        fill(padded, 0, len(padded), 0.0)
-        for item in range(worker, planes * per_plane, workers):
-            plane, top = item // per_plane, item % per_plane * strip
-            bottom = min(top + strip, down)
-            for row in range(top, bottom):
-                at = (plane * height + row_starts[row]) * width
-                line = (row - top) * pitch + margin
-                _sum_of_lines(x, at, width, row_ends[row] - row_starts[row], width, width, padded, line)
-            for row in range(top, bottom):
-                line = (row - top) * pitch + margin
-                to = (plane * down + row) * across
-                if taps == 0:
-                    for i in range(across):
-                        out[plane, row, i] = (
-                            _window_sum(padded, line + starts[i], ends[i] - starts[i]) / divisor[row, i]
-                        )
-                    continue
-                for i in range(0, across, n):
-                    v = splat(x, 0.0)
-                    for tap in range(taps):
-                        v += every(padded, line + first + i * stride + tap, stride, like)
-                    put(out, to + i, v / load_first(divisor, row * across + i, across - i), across - i)
+    plane, top = item // per_plane, item % per_plane * strip
+    bottom = min(top + strip, down)
+    for row in range(top, bottom):
+        at = (plane * height + row_starts[row]) * width
+        line = (row - top) * pitch + margin
+        _sum_of_lines(x, at, width, row_ends[row] - row_starts[row], width, width, padded, line)
+    for row in range(top, bottom):
+        line = (row - top) * pitch + margin
+        to = (plane * down + row) * across
+        if taps == 0:
+            for i in range(across):
+                out[plane, row, i] = _window_sum(padded, line + starts[i], ends[i] - starts[i]) / divisor[row, i]
+            continue
+        for i in range(0, across, lanes(x)):
+            v = splat(x, 0.0)
+            for tap in range(taps):
+                v += every(padded, line + first + i * stride + tap, stride, like)
+            put(out, to + i, v / load_first(divisor, row * across + i, across - i), across - i)
 
 
-@parallel_kernel
+@kernel
 def _backward(
     dy: Array, row_starts: Array, row_ends: Array, starts: Array, ends: Array, divisor: Array, workers: int, dx: Array
 ) -> None:
     """Fills dx (planes, height, width) from dy (planes, down, across) and divisor (down, across)."""
     planes, height, width = dx.shape
-    down, across = len(row_starts), len(starts)
-    n = lanes(dy)
+    across = len(starts)
     first, stride, taps = regular(starts, ends, 1, width)
-    by_lanes = 0 < taps <= n and stride <= 2
+    by_lanes = 0 < taps <= lanes(dy) and stride <= 2
     if not by_lanes:
         first, stride, taps = 0, 1, 1
     behind = (taps - 1) // stride
     columns = whole_vectors(dy, max(across, (width - first + stride - 1) // stride))
     margin = max(0, -first)
     pitch = margin + max(width, first + columns * stride)
-    row_lows, row_highs = transposed(row_starts, row_ends, height)
-    lows, highs = transposed(starts, ends, width)
-    strip, rows = strips(row_lows, row_highs, max(1, STRIP // pitch))
+    row_windows, windows = transposed(row_starts, row_ends, height), transposed(starts, ends, width)
+    strip, rows = strips(row_windows[0], row_windows[1], max(1, STRIP // pitch))
+    lines = np.zeros((workers, rows * pitch), dy.dtype)
+    shares = np.zeros((workers, behind + columns), dy.dtype)
+    pattern = first, stride, taps
+    arguments = (
+        dy, row_windows, windows, divisor, by_lanes, pattern, margin, pitch, columns, strip, lines, shares, dx
+    )  # fmt: skip
+    parallel(_strip_shares, workers, planes * ((height + strip - 1) // strip), arguments)
+
+
+@kernel
+def _strip_shares(
+    worker: int, item: int, dy: Array, row_windows: tuple[Array, Array], windows: tuple[Array, Array], divisor: Array,
+    by_lanes: bool, pattern: tuple[int, int, int], margin: int, pitch: int, columns: int, strip: int,
+    lines: Array, shares: Array, dx: Array,
+) -> None:  # fmt: skip
+    """The gradient of one strip of rows of one plane."""
+    height, width = dx.shape[1:]
+    down, across = dy.shape[1:]
+    first, stride, taps = pattern
+    behind = (taps - 1) // stride
+    row_lows, row_highs = row_windows
+    lows, highs = windows
+    spread, share = lines[worker], shares[worker]
     per_plane = (height + strip - 1) // strip
-    lines = np.empty((workers, rows * pitch), dy.dtype)
-    shares = np.empty((workers, behind + columns), dy.dtype)
-    for index in prange(workers):
-        worker = np.int64(index)
-        spread, share = lines[worker], shares[worker]
-        fill(spread, 0, len(spread), 0.0)
-        fill(share, 0, len(share), 0.0)
-        for item in range(worker, planes * per_plane, workers):
-            plane, top = item // per_plane, item % per_plane * strip
-            bottom = min(top + strip, height)
-            start, end = reach(row_lows, row_highs, top, bottom)
-            for row in range(start, end):
-                at, line = (plane * down + row) * across, (row - start) * pitch + margin
-                for i in range(0, across, n):
-                    count = across - i
-                    v = load_first(dy, at + i, count) / load_first(divisor, row * across + i, count)
-                    put(share, behind + i, v, count)
-                if by_lanes:
-                    _spread(share, behind, columns, stride, taps, spread, line + first)
-                else:
-                    for i in range(width):
-                        v = dy.dtype.type(0)
-                        for window in range(lows[i], highs[i]):
-                            v += share[window]
-                        spread[line + i] = v
-            for row in range(top, bottom):
-                line = (row_lows[row] - start) * pitch + margin
-                to = (plane * height + row) * width
-                _sum_of_lines(spread, line, pitch, row_highs[row] - row_lows[row], width, pitch, dx, to)
+    plane, top = item // per_plane, item % per_plane * strip
+    bottom = min(top + strip, height)
+    start, end = reach(row_lows, row_highs, top, bottom)
+    for row in range(start, end):
+        at, line = (plane * down + row) * across, (row - start) * pitch + margin
+        for i in range(0, across, lanes(dy)):
+            count = across - i
+            v = load_first(dy, at + i, count) / load_first(divisor, row * across + i, count)
+            put(share, behind + i, v, count)
+        if by_lanes:
+            _spread(share, behind, columns, stride, taps, spread, line + first)
+        else:
+            for i in range(width):
+                v = dy.dtype.type(0)
+                for window in range(lows[i], highs[i]):
+                    v += share[window]
+                spread[line + i] = v
+    for row in range(top, bottom):
+        line = (row_lows[row] - start) * pitch + margin
+        to = (plane * height + row) * width
+        _sum_of_lines(spread, line, pitch, row_highs[row] - row_lows[row], width, pitch, dx, to)
 
 
 @kernel
@@ -207,21 +230,29 @@ def _spread(share: Array, at: int, columns: int, stride: int, taps: int, out: Ar
             store(out, to + 2 * m, alternate(even, odd))
 
 
-@parallel_kernel
-def _plane_means(x: Array, divisor: float, out: Array) -> None:
+@kernel
+def _plane_means(x: Array, divisor: float, workers: int, out: Array) -> None:
     """Fills `out` (planes,) from x (planes, places): one window holds all of a plane."""
+    parallel(_plane_mean, workers, (len(x) + TOGETHER - 1) // TOGETHER, (x, divisor, out))
+
+
+@kernel
+def _plane_mean(worker: int, item: int, x: Array, divisor: float, out: Array) -> None:
     planes, places = x.shape
-    for index in prange(planes):
-        plane = np.int64(index)
+    for plane in range(item * TOGETHER, min(planes, (item + 1) * TOGETHER)):
         out[plane] = _window_sum(x, plane * places, places) / divisor
 
 
-@parallel_kernel
-def _spread_over_planes(dy: Array, divisor: float, dx: Array) -> None:
+@kernel
+def _spread_over_planes(dy: Array, divisor: float, workers: int, dx: Array) -> None:
     """Fills dx (planes, places) from dy (planes,): the adjoint of `_plane_means`."""
+    parallel(_spread_over_plane, workers, (len(dx) + TOGETHER - 1) // TOGETHER, (dy, divisor, dx))
+
+
+@kernel
+def _spread_over_plane(worker: int, item: int, dy: Array, divisor: float, dx: Array) -> None:
     planes, places = dx.shape
-    for index in prange(planes):
-        plane = np.int64(index)
+    for plane in range(item * TOGETHER, min(planes, (item + 1) * TOGETHER)):
         fill(dx, plane * places, places, dy[plane] / divisor)
 
 
@@ -232,7 +263,8 @@ def forward(x: Array, windows: Sequence[Windows], divisor: Array) -> Array:
     rows, along = planar(windows)
     out = np.empty((*x.shape[: x.ndim - dims], *[len(w.starts) for w in windows]), x.dtype)
     if _global(x.shape[x.ndim - dims :], windows):
-        _plane_means(as_input(x.reshape(out.size, -1)), x.dtype.type(divisor.flat[0]), out.reshape(-1))
+        planes = as_input(x.reshape(out.size, -1))
+        _plane_means(planes, x.dtype.type(divisor.flat[0]), get_num_threads(), out.reshape(-1))
     elif out.size:
         shares = _full(divisor, rows, along, x)
         _forward(
@@ -254,7 +286,8 @@ def backward(dy: Array, sizes: Sequence[int], windows: Sequence[Windows], diviso
 def _fill(dx: Array, dy: Array, windows: Sequence[Windows], divisor: Array) -> None:
     dims = len(windows)
     if _global(dx.shape[dx.ndim - dims :], windows):
-        _spread_over_planes(as_input(dy.reshape(-1)), dy.dtype.type(divisor.flat[0]), dx.reshape(dy.size, -1))
+        planes = dx.reshape(dy.size, -1)
+        _spread_over_planes(as_input(dy.reshape(-1)), dy.dtype.type(divisor.flat[0]), get_num_threads(), planes)
         return
     rows, along = planar(windows)
     shares = _full(divisor, rows, along, dy)

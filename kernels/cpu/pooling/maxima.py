@@ -39,9 +39,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numba import get_num_threads, prange
 
-from kernels.cpu.jit import Array, as_input, kernel, parallel_kernel, single_threaded_when_small
+from kernels.cpu.jit import Array, as_input, kernel
+from kernels.cpu.parallel import parallel
 from kernels.cpu.pooling.windows import (
     STRIP,
     as_planes,
@@ -55,7 +55,8 @@ from kernels.cpu.pooling.windows import (
     strips,
     whole_vectors,
 )
-from kernels.cpu.simd import astype, lanes, load, ramp, splat, store, store_first, where
+from kernels.cpu.simd import astype, element, lanes, load, ramp, splat, store, store_first, where
+from kernels.cpu.team import get_num_threads, single_threaded_when_small
 from kernels.reference.pooling import Windows
 
 
@@ -86,60 +87,72 @@ def _any_line_maxima(
     """The same for windows of any places and sizes, one after the other."""
     for i in range(len(starts)):
         place = starts[i]
-        value = x[line + place]
+        value = element(x, line + place)
         for column in range(starts[i] + step, ends[i], step):
-            candidate = x[line + column]
+            candidate = element(x, line + column)
             if candidate > value or candidate != candidate:
                 value, place = candidate, column
         best[out + i] = value
         found[out + i] = place
 
 
-@parallel_kernel
+@kernel
 def _forward(
     x: Array, row_starts: Array, row_ends: Array, row_step: int, starts: Array, ends: Array, step: int,
     integers: Array, workers: int, values: Array, indices: Array,
 ) -> None:  # fmt: skip
-    planes, height, width = x.shape
+    """Fills values and indices (planes, down, across) from x (planes, height, width)."""
+    planes, _, width = x.shape
     down, across = len(row_starts), len(starts)
-    first, stride, taps = regular(starts, ends, step, width)
+    pattern = regular(starts, ends, step, width)
+    first, stride, taps = pattern
     margin = max(0, -first)
     out_pitch = whole_vectors(x, across)
     pitch = whole_vectors(x, margin + max(width, first + out_pitch * stride + taps * step))
     strip, rows = strips(row_starts, row_ends, max(1, STRIP // pitch))
-    per_plane = (down + strip - 1) // strip
-    lines = np.empty((workers, rows * pitch), x.dtype)
+    lines = np.full((workers, rows * pitch), -np.inf, x.dtype)
     best = np.empty((workers, rows * out_pitch), x.dtype)
     found = np.empty((workers, rows * out_pitch), integers.dtype)
     firsts = np.zeros(out_pitch, integers.dtype)
     for i in range(across):
         firsts[i] = starts[i]
-    flat = x.reshape(-1)
-    for index in prange(workers):
-        worker = np.int64(index)
-        padded, row_best, row_found = lines[worker], best[worker], found[worker]
-        fill(padded, 0, len(padded), -np.inf)
-        for item in range(worker, planes * per_plane, workers):
-            plane, top = item // per_plane, item % per_plane * strip
-            bottom = min(top + strip, down)
-            start, end = reach(row_starts, row_ends, top, bottom)
-            for row in range(start, end):
-                at, out = (plane * height + row) * width, (row - start) * out_pitch
-                if taps > 0:
-                    copy(x, at, width, padded, (row - start) * pitch + margin)
-                else:
-                    _any_line_maxima(flat, at, starts, ends, step, row_best, row_found, out)
-            if taps > 0:
-                for row in range(end - start):
-                    line = row * pitch + margin + first
-                    _line_maxima(
-                        padded, line, across, stride, taps, step, first, firsts, row_best, row_found, row * out_pitch
-                    )
-            for row in range(top, bottom):
-                _row_maxima(
-                    row_best, row_found, out_pitch, row_starts[row] - start, row_ends[row] - start, row_step,
-                    start, width, across, values, indices, (plane * down + row) * across,
-                )  # fmt: skip
+    arguments = (
+        x, row_starts, row_ends, row_step, starts, ends, step, pattern, margin, pitch, out_pitch, strip,
+        lines, best, found, firsts, values, indices,
+    )  # fmt: skip
+    parallel(_strip_maxima, workers, planes * ((down + strip - 1) // strip), arguments)
+
+
+@kernel
+def _strip_maxima(
+    worker: int, item: int, x: Array, row_starts: Array, row_ends: Array, row_step: int, starts: Array, ends: Array,
+    step: int, pattern: tuple[int, int, int], margin: int, pitch: int, out_pitch: int, strip: int,
+    lines: Array, best: Array, found: Array, firsts: Array, values: Array, indices: Array,
+) -> None:  # fmt: skip
+    """The windows of one strip of rows of one plane."""
+    height, width = x.shape[1:]
+    down, across = len(row_starts), len(starts)
+    first, stride, taps = pattern
+    padded, row_best, row_found = lines[worker], best[worker], found[worker]
+    per_plane = (down + strip - 1) // strip
+    plane, top = item // per_plane, item % per_plane * strip
+    bottom = min(top + strip, down)
+    start, end = reach(row_starts, row_ends, top, bottom)
+    for row in range(start, end):
+        at, out = (plane * height + row) * width, (row - start) * out_pitch
+        if taps > 0:
+            copy(x, at, width, padded, (row - start) * pitch + margin)
+        else:
+            _any_line_maxima(x, at, starts, ends, step, row_best, row_found, out)
+    if taps > 0:
+        for row in range(end - start):
+            line, out = row * pitch + margin + first, row * out_pitch
+            _line_maxima(padded, line, across, stride, taps, step, first, firsts, row_best, row_found, out)
+    for row in range(top, bottom):
+        _row_maxima(
+            row_best, row_found, out_pitch, row_starts[row] - start, row_ends[row] - start, row_step,
+            start, width, across, values, indices, (plane * down + row) * across,
+        )  # fmt: skip
 
 
 @kernel
@@ -165,45 +178,49 @@ def _row_maxima(
             store_first(indices, out + i, astype(place, indices), across - i)
 
 
-@parallel_kernel
+@kernel
 def _scatter_add(values: Array, indices: Array, workers: int, out: Array) -> int:
     """Fills `out` (planes, places) with zeros and the values added at indices (planes, count); how many are outside."""
-    planes, places = out.shape
     outside = np.zeros(workers, np.int64)
-    for index in prange(workers):
-        worker = np.int64(index)
-        missed = 0
-        for plane in range(worker, planes, workers):
-            target, source, at = out[plane], values[plane], indices[plane]
-            fill(out, plane * places, places, 0.0)
-            for i in range(len(source)):
-                place = np.uint64(at[i])
-                if place < np.uint64(places):
-                    target[place] += source[i]
-                else:
-                    missed += 1
-        outside[worker] = missed
+    parallel(_scatter_add_plane, workers, len(out), (values, indices, outside, out))
     return outside.sum()
 
 
-@parallel_kernel
+@kernel
+def _scatter_add_plane(worker: int, plane: int, values: Array, indices: Array, outside: Array, out: Array) -> None:
+    target, source, at = out[plane], values[plane], indices[plane]
+    places = out.shape[1]
+    missed = 0
+    fill(out, plane * places, places, 0.0)
+    for i in range(len(source)):
+        place = np.uint64(at[i])
+        if place < np.uint64(places):
+            target[place] += source[i]
+        else:
+            missed += 1
+    outside[worker] += missed
+
+
+@kernel
 def _gather(x: Array, indices: Array, workers: int, out: Array) -> int:
     """Fills `out` (planes, count) with the elements of x (planes, places) at indices; how many of these are outside."""
-    planes, places = x.shape
     outside = np.zeros(workers, np.int64)
-    for index in prange(workers):
-        worker = np.int64(index)
-        missed = 0
-        for plane in range(worker, planes, workers):
-            target, source, at = out[plane], x[plane], indices[plane]
-            for i in range(len(target)):
-                place = np.uint64(at[i])
-                if place < np.uint64(places):
-                    target[i] = source[place]
-                else:
-                    missed += 1
-        outside[worker] = missed
+    parallel(_gather_plane, workers, len(out), (x, indices, outside, out))
     return outside.sum()
+
+
+@kernel
+def _gather_plane(worker: int, plane: int, x: Array, indices: Array, outside: Array, out: Array) -> None:
+    target, source, at = out[plane], x[plane], indices[plane]
+    places = x.shape[1]
+    missed = 0
+    for i in range(len(target)):
+        place = np.uint64(at[i])
+        if place < np.uint64(places):
+            target[i] = source[place]
+        else:
+            missed += 1
+    outside[worker] += missed
 
 
 @single_threaded_when_small

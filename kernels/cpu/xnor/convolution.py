@@ -5,9 +5,9 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from numba import get_num_threads, prange
 
-from kernels.cpu.jit import Array, as_input, kernel, parallel_kernel
+from kernels.cpu.jit import Array, as_input, kernel
+from kernels.cpu.parallel import parallel
 from kernels.cpu.simd import (
     VECTOR_BYTES,
     astype,
@@ -20,7 +20,8 @@ from kernels.cpu.simd import (
     store_tile,
     zeros,
 )
-from kernels.cpu.xnor.packing import ROWS, WORD, integers_like, pack_items, pack_planes
+from kernels.cpu.team import get_num_threads
+from kernels.cpu.xnor.packing import ROWS, WORD, integers_like, pack_planes
 from kernels.cpu.xnor.scale import input_scale
 from kernels.reference.convolution import Padding, Sizes
 
@@ -76,7 +77,7 @@ def geometry(
 
 
 @kernel
-def _unfold(words: Array, width: int, options: Array, image: Array, item: int) -> None:
+def _unfold(worker: int, item: int, words: Array, width: int, options: Array, image: Array) -> None:
     """Fills one plane of image (N, W, kw, stride, rows, OW) from words (N, W, H * width); `item` counts the planes.
 
     image[n, w, t, f, j, o] is the word of row j * stride + f and column o * stride + t * dilation of the padded image.
@@ -107,16 +108,20 @@ def _unfold(words: Array, width: int, options: Array, image: Array, item: int) -
 
 @kernel
 def _run(
-    tiles: Array, group: int, image: Array, start: int, table: tuple[Array, ...], alpha: Array, scale: Array,
-    run: int, counts: Array, y: Array,
+    worker: int, item: int, tiles: Array, image: Array, table: tuple[Array, ...], alpha: Array, scales: Array,
+    all_counts: Array, results: Array,
 ) -> None:  # fmt: skip
-    """One group of filters for one run of output pixels of one image, y (K, OH * OW), whose words begin at `start`.
+    """One group of filters for one run of output pixels of one image.
 
     counts[r, :] is in how many products filter r and the windows of a vector of pixels differ. Equal signs add 1 to the
     sum and different ones subtract 1: it is signs - 2 counts.
     """
     places, mask_places, masks, signs = table
-    steps, step, pixels = len(places), lanes(image), y.shape[1]
+    steps, step, pixels = len(places), lanes(image), results.shape[2]
+    rest, group = divmod(item, len(tiles))
+    n, run = divmod(rest, -(-pixels // (RUN * step)))
+    start = n * (image.size // len(image))  # of the words of this image
+    scale, counts, y = scales[n % len(scales)], all_counts[worker], results[n]
     first_filter = group * ROWS
     rows = min(ROWS, len(y) - first_filter)
     for pixel in range(run * RUN * step, min(pixels, (run + 1) * RUN * step), step):
@@ -136,24 +141,17 @@ def _run(
                 store_first(y, target, value, pixels - pixel)
 
 
-@parallel_kernel
+@kernel
 def _forward(
     x: Array, integers: Array, width: int, options: Array, words: Array, image: Array, tiles: Array,
     table: tuple[Array, ...], alpha: Array, scale: Array, workers: int, y: Array,
 ) -> None:  # fmt: skip
     """Packs x (N, C, H * width) into words, unfolds these into image, and fills y (N, K, OH * OW)."""
-    for item in prange(pack_items(x)):
-        pack_planes(x, integers, words, np.int64(item))
-    for item in prange(image.shape[0] * image.shape[1] * image.shape[2]):
-        _unfold(words, width, options, image, np.int64(item))
-    runs = -(-y.shape[2] // (RUN * lanes(image)))
-    for worker in prange(workers):
-        counts = np.empty((ROWS, lanes(image)), np.uint64)
-        for item in range(np.int64(worker), len(y) * runs * len(tiles), workers):
-            rest, group = divmod(item, len(tiles))
-            n, run = divmod(rest, runs)
-            start = n * (image.size // len(image))
-            _run(tiles, group, image, start, table, alpha, scale[n % len(scale)], run, counts, y[n])
+    pack_planes(x, integers, workers, words)
+    parallel(_unfold, workers, image.shape[0] * image.shape[1] * image.shape[2], (words, width, options, image))
+    counts = np.empty((workers, ROWS * lanes(image)), np.uint64)
+    items = len(y) * -(-y.shape[2] // (RUN * lanes(image))) * len(tiles)
+    parallel(_run, workers, items, (tiles, image, table, alpha, scale, counts, y))
 
 
 def forward(
@@ -183,7 +181,8 @@ def forward(
     if scale_input:
         scale = np.empty((batch, pitch), x.dtype)
         sums = np.empty((batch, height * width))
-        input_scale(planes, width, table.options, kernel_size[0], kernel_size[1], out[1], sums, scale)
+        workers = get_num_threads()
+        input_scale(planes, width, table.options, kernel_size[0], kernel_size[1], out[1], workers, sums, scale)
     else:
         scale = np.ones((1, pitch), x.dtype)
     _forward(

@@ -14,10 +14,11 @@ them is the limit. (Words grow in lanes as wide as the numbers: 32 channels at a
 """
 
 import numpy as np
-from numba import prange
 
-from kernels.cpu.jit import Array, as_input, kernel, parallel_kernel
+from kernels.cpu.jit import Array, as_input, kernel
+from kernels.cpu.parallel import parallel
 from kernels.cpu.simd import REGISTERS, astype, bits, lanes, load, load_first, minimum, shift_in, splat, store_first
+from kernels.cpu.team import get_num_threads
 
 WORD = 64  # signs in a word
 ROWS = 16 if REGISTERS == 32 else 8  # filters of a register tile: their counts, two operands and two results fit
@@ -43,7 +44,7 @@ def _pack_run(x: Array, first: int, channels: int, pixels: int, count: int, inte
 
 
 @kernel
-def pack_planes(x: Array, integers: Array, words: Array, item: int) -> None:
+def _pack_block(worker: int, item: int, x: Array, integers: Array, words: Array) -> None:
     """Fills one block of pixels of words (N, ceil(C / 64), pixels) from x (N, C, pixels); `item` counts the blocks."""
     channels, pixels = x.shape[1], x.shape[2]
     blocks = -(-pixels // BLOCK)
@@ -57,15 +58,10 @@ def pack_planes(x: Array, integers: Array, words: Array, item: int) -> None:
 
 
 @kernel
-def pack_items(x: Array) -> int:
-    """How many blocks `pack_planes` has to pack."""
-    return len(x) * -(-x.shape[1] // WORD) * -(-x.shape[2] // BLOCK)
-
-
-@parallel_kernel
-def _pack(x: Array, integers: Array, words: Array) -> None:
-    for item in prange(pack_items(x)):
-        pack_planes(x, integers, words, np.int64(item))
+def pack_planes(x: Array, integers: Array, workers: int, words: Array) -> None:
+    """Fills words (N, ceil(C / 64), pixels) from x (N, C, pixels)."""
+    blocks = len(x) * -(-x.shape[1] // WORD) * -(-x.shape[2] // BLOCK)
+    parallel(_pack_block, workers, blocks, (x, integers, words))
 
 
 def pack_signs(x: Array) -> Array:
@@ -73,7 +69,7 @@ def pack_signs(x: Array) -> Array:
     planes = as_input(x.reshape(*x.shape[:2], int(np.prod(x.shape[2:]))))
     words = np.empty((len(x), -(-x.shape[1] // WORD), planes.shape[2]), np.uint64)
     if words.size:
-        _pack(planes, integers_like(x), words)
+        pack_planes(planes, integers_like(x), get_num_threads(), words)
     return words.reshape(len(x), words.shape[1], *x.shape[2:])
 
 

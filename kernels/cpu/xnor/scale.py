@@ -1,28 +1,32 @@
 """The map K: the mean magnitude of the input in each window. It reads the input once more, at the speed of memory."""
 
-import numpy as np
-from numba import prange
-
-from kernels.cpu.jit import Array, kernel, parallel_kernel
+from kernels.cpu.jit import Array, kernel
+from kernels.cpu.parallel import parallel
 
 RUN = 512  # neighbouring pixels whose sums stay in the L1 cache
 
 
 @kernel
-def _magnitudes(x: Array, first: int, sums: Array) -> None:
-    """Fills sums (channels summed, at most RUN pixels) for the pixels from `first` on of one image (C, pixels)."""
+def _magnitudes(worker: int, item: int, x: Array, all_sums: Array) -> None:
+    """Fills RUN pixels of all_sums (N, pixels) with the sum of magnitudes of all channels."""
+    n, run = divmod(item, -(-x.shape[2] // RUN))
+    first = run * RUN
+    sums = all_sums[n, first : first + RUN]
     sums[:] = 0
-    for c in range(len(x)):
-        line = x[c, first : first + len(sums)]
+    for c in range(x.shape[1]):
+        line = x[n, c, first : first + RUN]
         for i in range(len(line)):
             sums[i] += abs(line[i])
 
 
 @kernel
-def _window_means(sums: Array, width: int, options: Array, taps_high: int, taps_wide: int, out_width: int,
-                  values: int, scale: Array) -> None:  # fmt: skip
-    """Fills scale (at least OH * OW) for one image from sums (H * width): windows of `values` numbers each."""
+def _window_means(
+    worker: int, n: int, all_sums: Array, width: int, options: Array, taps_high: int, taps_wide: int, out_width: int,
+    values: int, scales: Array,
+) -> None:  # fmt: skip
+    """Fills scales (at least OH * OW) of image n from its sums (H * width): windows of `values` numbers each."""
     stride, before, dilation = options
+    sums, scale = all_sums[n], scales[n]
     height = len(sums) // width
     scale[:] = 0
     for pixel in range(len(scale) // out_width * out_width):
@@ -38,14 +42,13 @@ def _window_means(sums: Array, width: int, options: Array, taps_high: int, taps_
         scale[pixel] = total / values
 
 
-@parallel_kernel
-def input_scale(x: Array, width: int, options: Array, taps_high: int, taps_wide: int, out_width: int,
-                sums: Array, scale: Array) -> None:  # fmt: skip
+@kernel
+def input_scale(
+    x: Array, width: int, options: Array, taps_high: int, taps_wide: int, out_width: int, workers: int,
+    sums: Array, scale: Array,
+) -> None:  # fmt: skip
     """Fills scale (N, at least OH * OW) from x (N, C, H * width); sums (N, H * width) is float64 scratch memory."""
-    runs = -(-x.shape[2] // RUN)
-    for item in prange(len(x) * runs):
-        n, run = divmod(np.int64(item), runs)
-        _magnitudes(x[n], run * RUN, sums[n, run * RUN : (run + 1) * RUN])
+    parallel(_magnitudes, workers, len(x) * -(-x.shape[2] // RUN), (x, sums))
     values = x.shape[1] * taps_high * taps_wide
-    for n in prange(len(x)):
-        _window_means(sums[n], width, options, taps_high, taps_wide, out_width, values, scale[n])
+    arguments = sums, width, options, taps_high, taps_wide, out_width, values, scale
+    parallel(_window_means, workers, len(x), arguments)
