@@ -13,6 +13,7 @@ from kernels.cpu.simd import (
     astype,
     lanes,
     load,
+    load_first,
     load_wide,
     outer_differences,
     store,
@@ -100,7 +101,9 @@ def _unfold(worker: int, item: int, words: Array, width: int, options: Array, im
             line[:first] = 0
             line[last:] = 0
             if stride[1] == 1:
-                line[first:last] = pixels[first + shift : last + shift]
+                for column in range(first, last, lanes(image)):
+                    some = load_first(words, (n, w, source * width + column + shift), last - column)
+                    store_first(image, (n, w, tap, phase, row, column), some, last - column)
             else:
                 for column in range(first, last):
                     line[column] = pixels[column * stride[1] + shift]
