@@ -25,6 +25,7 @@ from numba.core.compiler import Compiler as NumbaCompiler
 from numba.core.registry import CPUDispatcher as NumbaCPUDispatcher
 
 from kernels.cpu.cache import keep_on_disk
+from kernels.errors import KernelError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -44,9 +45,16 @@ _FLAGS: dict[str, Any] = {
 
 
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
-    """Compiles a function when it is first called, be it by Python or by another kernel."""
+    """Compiles a function when it is first called, be it by Python or by another kernel.
+
+    Raises KernelError if Numba is told not to compile.
+    """
     part: dict[str, Any] = {"forceinline": True, "no_cpython_wrapper": True, "pipeline_class": _PartCompiler}
     inner: Any = njit(**_FLAGS, **part)(function)
+    if not isinstance(inner, CPUDispatcher):
+        raise KernelError(
+            "NUMBA_DISABLE_JIT is set, and vectors exist in machine code only: unset it to run the kernels"
+        )
     inner.__class__ = Kernel
     compiled: Callable[P, R] = inner
     return compiled

@@ -76,6 +76,8 @@ def tree(tmp_path):
     target = tmp_path / "tree" / "kernels" / "cpu"
     target.mkdir(parents=True)
     (target.parent / "__init__.py").touch()
+    for name in ("errors.py", "memory.py"):
+        shutil.copy(ROOT / "kernels" / name, target.parent / name)
     for name in ("__init__.py", "jit.py", "cache.py", "atomics.py", "parallel.py", "team.py"):
         shutil.copy(ROOT / "kernels" / "cpu" / name, target / name)
     shutil.copytree(ROOT / "kernels" / "cpu" / "simd", target / "simd", ignore=shutil.ignore_patterns("__pycache__"))
@@ -219,6 +221,27 @@ def test_kernels_made_by_functions_are_told_apart_by_their_values(tree, tmp_path
     values = "[22, 33, 27.5]"
     assert process(MULTIPLY, tree, tmp_path / "cache") == f"{values} [0, 0, 0]"
     assert process(MULTIPLY, tree, tmp_path / "cache") == f"{values} [1, 1, 1]"
+
+
+def test_only_what_python_calls_has_machine_code_of_its_own(tree, tmp_path):
+    """`step` and `add_step` are parts of `add_all`, until Python calls one of them."""
+    folder = tmp_path / "cache"
+    process(ADD, tree, folder, NUMBA_NUM_THREADS="1")
+    assert [path.name.split("-")[0] for path in stored(folder)] == ["add_all"]
+    code = ADD + "from kernels.cpu.tiny_helper import step\nprint(step())"
+    assert process(code, tree, folder, NUMBA_NUM_THREADS="1") == "5.0"
+    assert [path.name.split("-")[0] for path in stored(folder)] == ["add_all", "step"]
+
+
+def test_without_a_compiler_there_is_a_sentence(tree):
+    code = f"""
+from kernels.errors import KernelError
+try:
+    exec({ADD!r})
+except KernelError as error:
+    print(error)
+"""
+    assert "unset it to run the kernels" in process(code, tree, NUMBA_DISABLE_JIT="1")
 
 
 def test_what_cannot_be_named_is_not_stored():
