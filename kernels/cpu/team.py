@@ -124,20 +124,25 @@ def _serve(worker: int) -> None:
 
 
 class _Member:
-    """A thread of the team, number `worker`; number 0 is whoever brings a job."""
+    """A thread of the team, number `worker`; number 0 is whoever brings a job.
+
+    It begins asleep, and so gets its machine code when a second kernel is called, not at the same time as the first
+    one's: Numba prepares one function after the other.
+    """
 
     def __init__(self, worker: int) -> None:
-        self.worker, self.asleep, self.stop = worker, False, False
+        self.worker, self.asleep, self.stop = worker, True, False
         self._wake = threading.Semaphore(0)
         self._thread = threading.Thread(target=self._live, name=f"minigrad-{worker}", daemon=True)
         self._thread.start()
 
     def _live(self) -> None:
-        while not self.stop:
+        while True:
+            self._wake.acquire()
+            if self.stop:
+                return
             _serve(self.worker)
-            if not self.stop:
-                self.asleep = True
-                self._wake.acquire()
+            self.asleep = True
 
     def wake(self) -> None:
         self.asleep = False
@@ -173,6 +178,7 @@ def get_num_threads() -> int:
     if threads > 1:
         if len(_members) < threads - 1:
             _start(threads - 1)
+            return threads
         for member in _members[: threads - 1]:
             if member.asleep:
                 member.wake()
