@@ -29,7 +29,8 @@ class Outcome:
     """What the check said about one exercise.
 
     ``status`` is "passed", "failed" (wrong result), "error" (the learner's code raised), "not started",
-    "missing" (the file does not define it) or "broken check" (the lesson is at fault).
+    "missing" (the file does not define it) or "broken check" (the lesson is at fault); for a candidate in a
+    process of its own also "timeout" and the like (`CandidateError`).
     """
 
     exercise: str
@@ -45,6 +46,15 @@ class Outcome:
 
 class HomeworkError(Exception):
     """The learner's file cannot be checked as a whole; the message says why and shows the learner's line."""
+
+
+class CandidateError(Exception):
+    """A candidate that runs in a process of its own failed there; `check_one` takes the outcome from it."""
+
+    def __init__(self, status: str, lines: tuple[str, ...]) -> None:
+        super().__init__("\n".join(lines))
+        self.status = status
+        self.lines = lines
 
 
 # ---- stubs
@@ -173,6 +183,8 @@ class _Attempt:
             needed = str(error).removeprefix(NOT_STARTED)
             lines = () if needed == name else (f"it calls {needed}, which is not started",)
             return Outcome(name, "not started", lines)
+        if isinstance(error, CandidateError):
+            return Outcome(name, error.status, error.lines, exercise.hint if error.status == "error" else "")
         code = getattr(inspect.unwrap(self.candidate), "__code__", None)
         where = _place(error, code.co_filename) if code is not None else ()
         return Outcome(name, "error", (_message(error), *where), exercise.hint)

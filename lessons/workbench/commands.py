@@ -8,14 +8,15 @@ import sys
 import time
 from pathlib import Path
 
-from lessons.anatomy import Lesson, Part, Run, Section, check_file, stub_file
+from lessons.anatomy import Lesson, Outcome, Part, Run, Section, stub_file
 from lessons.anatomy.account import account, body, claim_lines, heading, outcome_lines
 from lessons.anatomy.files import write_atomically
-from lessons.anatomy.homework import HomeworkError
 from lessons.anatomy.run import Figure
 from lessons.anatomy.text import wrapped
 from lessons.workbench import catalogue, progress, report, screen
 from lessons.workbench.errors import UsageError
+from lessons.workbench.sandbox import Submission, SubmissionError, check_in_child
+from lessons.workbench.sandbox.submission import clean
 
 OK, FAILED = 0, 1
 
@@ -143,20 +144,38 @@ def check(args: argparse.Namespace) -> int:
     lesson = catalogue.find(args.name)
     path = args.file or homework(lesson.name)
     style = screen.style()
+    said = 0
+
+    def show(outcome: Outcome, submission: Submission) -> None:
+        nonlocal said
+        _show_printed(submission.printed[said:])
+        said = len(submission.printed) if submission.alive else 0  # a fresh child begins with an empty page
+        print(*outcome_lines(outcome, style), sep="\n", flush=True)
+
     try:
-        outcomes = check_file(lesson, path)
+        outcomes = check_in_child(lesson, path, after=show)
     except FileNotFoundError as error:
         raise UsageError(f"{path}: no such file; `minigrad stub {args.name}` writes one to start from") from error
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    except HomeworkError as error:
+    except SubmissionError as error:
+        _show_printed(error.printed)
         print(style.bad("FAIL"), error)
         return FAILED
-    for outcome in outcomes:
-        print(*outcome_lines(outcome, style), sep="\n")
     passed = sum(outcome.passed for outcome in outcomes)
     print(f"{lesson.name}: {passed} of {counted(len(outcomes), 'exercise')} passed.")
     return OK if passed == len(outcomes) else FAILED
+
+
+PRINTED = 40  # lines of what the learner's code prints during one check that are worth showing
+
+
+def _show_printed(text: str) -> None:
+    lines = text.splitlines()
+    for line in lines[:PRINTED]:
+        print(f"  | {clean(line)}")
+    if len(lines) > PRINTED:
+        print(f"  | ... and {counted(len(lines) - PRINTED, 'line')} more")
 
 
 def errata(args: argparse.Namespace) -> int:
