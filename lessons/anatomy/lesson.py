@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from lessons.anatomy.consequence import Consequence, Train
 from lessons.anatomy.run import Run, Section, ShowProgress
 from lessons.anatomy.verdict import Verdict
 
@@ -86,6 +87,7 @@ class Exercise:
     hint: str
     check: Callable[[Callable[..., Any]], Verdict] | None = None
     mistakes: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    consequence: Consequence | None = None
 
     @property
     def name(self) -> str:
@@ -178,6 +180,18 @@ class Lesson:
                 raise LessonError(f"exercise {exercise}: the mistake {name!r} is declared twice")
             mistakes[name] = wrong
             return wrong
+
+        return register
+
+    def consequence(self, exercise: str, *, title: str) -> Callable[[Train], Train]:
+        """What a wrong version of an exercise does: a small training with it, as `Consequence` describes."""
+
+        def register(train: Train) -> Train:
+            target = self.exercise_named(exercise)
+            if target.consequence is not None and not _in_main(train):
+                raise LessonError(f"exercise {exercise}: has two consequences")
+            target.consequence = Consequence(title, train)
+            return train
 
         return register
 

@@ -1309,6 +1309,92 @@ def learning_rates(run: Run) -> None:
 
 
 # %% [markdown]
+# ## What would a wrong gradient do?
+#
+# Press `w` in the loop (`minigrad`), and a network with *your* function in it learns to read digits beside one with
+# the right function: 784 inputs, two hidden layers of 32 units with batch norm, plain gradient descent. Some bugs
+# end the training at once. Others only make it worse, and you would blame the learning rate. A few cannot be seen in
+# the loss at all, like a missing var term on these digits; they are the reason for checking gradients by number.
+#
+# The layer is an op like any other. Its derivative is whatever function we hand it, right or wrong.
+
+
+# %%
+def digits_losses(layer_forward, layer_backward, rng: np.random.Generator) -> Iterator[float]:
+    """Train on the shipped digits and yield the loss of each step.
+
+    `layer_forward` is called as `forward` is, and `layer_backward(dy, x, x_hat, inv_std, gamma)` returns
+    (dx, dgamma, dbeta).
+    """
+    import minigrad
+    import minigrad.nn.functional as F
+    from lessons.data.batches import minibatches
+
+    @minigrad.op
+    def batch_norm(x, gamma, beta):
+        return layer_forward(x, gamma, beta, 1e-5)[0]
+
+    def vjp(dy, y, *inputs):
+        x, gamma, beta = (tensor.detach().numpy() for tensor in inputs)
+        _, x_hat, inv_std = layer_forward(x, gamma, beta, 1e-5)
+        return tuple(map(minigrad.tensor, layer_backward(dy.detach().numpy(), x, x_hat, inv_std, gamma)))
+
+    batch_norm.defvjp(joint=vjp)
+
+    weights = [rng.normal(size=size) / np.sqrt(size[0]) for size in ((784, 32), (32, 32), (32, 10))]
+    arrays = [*weights, np.ones(32), np.zeros(32), np.ones(32), np.zeros(32), np.zeros(10)]
+    parameters = [minigrad.tensor(array, requires_grad=True) for array in arrays]
+    w1, w2, w3, gamma1, beta1, gamma2, beta2, b3 = parameters
+    digits = load_digits(full=False)
+    images = digits.images.astype(np.float64)
+    while True:
+        for rows in minibatches(rng, len(images), 50, drop_last=True):
+            h = F.relu(batch_norm(minigrad.tensor(images[rows]) @ w1, gamma1, beta1))
+            h = F.relu(batch_norm(h @ w2, gamma2, beta2))
+            loss = F.cross_entropy(h @ w3 + b3, minigrad.tensor(digits.labels[rows]))
+            yield loss.item()
+            gradients = minigrad.autograd.grad(loss, parameters)
+            with minigrad.no_grad():
+                for parameter, gradient in zip(parameters, gradients, strict=True):
+                    parameter -= 0.5 * gradient
+
+
+ON_DIGITS = "digits, 784-32-32-10 with batch norm, learning rate 0.5, batches of 50"
+
+
+@lesson.consequence("forward", title=ON_DIGITS)
+def with_your_forward(candidate, rng):
+    def backward(dy, x, x_hat, inv_std, gamma):
+        return backward_closed(dy, x_hat, gamma, inv_std)
+
+    return digits_losses(candidate, backward, rng)
+
+
+@lesson.consequence("dgamma_dbeta", title=ON_DIGITS)
+def with_your_dgamma_dbeta(candidate, rng):
+    def backward(dy, x, x_hat, inv_std, gamma):
+        return closed_form_dx(dy, x_hat, gamma, inv_std), *candidate(dy, x_hat)
+
+    return digits_losses(forward, backward, rng)
+
+
+@lesson.consequence("closed_form_dx", title=ON_DIGITS)
+def with_your_closed_form_dx(candidate, rng):
+    def backward(dy, x, x_hat, inv_std, gamma):
+        return candidate(dy, x_hat, gamma, inv_std), *dgamma_dbeta(dy, x_hat)
+
+    return digits_losses(forward, backward, rng)
+
+
+@lesson.consequence("staged_backward", title=ON_DIGITS)
+def with_your_staged_backward(candidate, rng):
+    def backward(dy, x, x_hat, inv_std, gamma):
+        return candidate(dy, x - x.mean(axis=0), x_hat, inv_std, gamma)
+
+    return digits_losses(forward, backward, rng)
+
+
+# %% [markdown]
 # The experiment shows *that* batch norm widens the range of learning rates, and the identities show one
 # reason. The original paper gave another, a drift of the layers' input distributions during training; [How
 # Does Batch Normalization Help Optimization?](https://arxiv.org/abs/1805.11604) by Shibani Santurkar,

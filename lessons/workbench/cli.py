@@ -17,6 +17,7 @@ from pathlib import Path
 from lessons.anatomy import LessonError
 from lessons.workbench import commands, report, screen
 from lessons.workbench.errors import UsageError
+from lessons.workbench.loop import commands as loop
 
 UNUSABLE = 2
 INTERRUPTED = 128 + signal.SIGINT
@@ -43,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _carry_out(argv: Sequence[str] | None) -> int:
     try:
-        args = parser().parse_args(argv)
+        args = parse(argv)
     except SystemExit as stop:  # argparse has printed help, the version or a usage error
         return int(stop.code or 0)
     try:
@@ -62,14 +63,45 @@ def _is_ours(error: Exception) -> bool:
     return isinstance(error, ours)
 
 
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The parsed command line.  Raises `SystemExit`, as argparse does, when it has nothing to carry out."""
+    top = parser()
+    args = top.parse_args(argv)
+    for option in ("plain", "once", "json", "lesson"):
+        if args.command is not loop.loop and getattr(args, f"loop_{option}"):
+            top.error(f"--{option} belongs to the bare command: minigrad --{option}")
+    return args
+
+
 def parser() -> argparse.ArgumentParser:
     """The parser of the whole command line; every command sets ``command`` to its function."""
     top = argparse.ArgumentParser(
         prog="minigrad", description="Understand deep learning by rebuilding it.", allow_abbrev=False
     )
     top.add_argument("--version", action="version", version=f"minigrad {report.version()}")
-    top.set_defaults(command=commands.welcome)
+    loop_options = top.add_argument_group("the loop: without a command, minigrad watches your homework")
+    loop_options.add_argument("--lesson", dest="loop_lesson", metavar="NAME", help="begin there: LESSON[/EXERCISE]")
+    loop_options.add_argument("--plain", dest="loop_plain", action="store_true", help="no colours, nothing moves")
+    loop_options.add_argument(
+        "--once", dest="loop_once", action="store_true", help="one check; exit code 0 if it passes"
+    )
+    loop_options.add_argument(
+        "--json", dest="loop_json", action="store_true", help="one JSON object a line, for programs"
+    )
+    _add_homework(loop_options, loop.HOMEWORK)
+    top.set_defaults(command=loop.loop)
     add = top.add_subparsers(title="commands", metavar="COMMAND").add_parser
+
+    for name, function, text in (
+        ("hint", loop.hint, "the next hint, for what is wrong now"),
+        ("reveal", loop.reveal, "the solution; it is remembered that you saw it"),
+        ("reset", loop.reset, "make an exercise a stub again; your file is backed up"),
+    ):
+        command = add(name, help=text)
+        needed = "?" if name == "hint" else None
+        command.add_argument("name", nargs=needed, metavar="NAME", help="LESSON, EXERCISE or LESSON/EXERCISE")
+        _add_homework(command, argparse.SUPPRESS)
+        command.set_defaults(command=function)
 
     command = add("list", help="the lessons")
     command.add_argument("--names", action="store_true", help="their names only, one a line, for scripts")
@@ -129,6 +161,10 @@ def parser() -> argparse.ArgumentParser:
 
 def _add_name(command: argparse.ArgumentParser, nargs: str | None = None) -> None:
     command.add_argument("name", nargs=nargs, metavar="NAME", help="a lesson, or a lesson's file ending in .py")
+
+
+def _add_homework(command: argparse._ActionsContainer, default: object) -> None:
+    command.add_argument("--homework", type=Path, metavar="DIR", default=default, help="your folder (homework)")
 
 
 def _seed(text: str) -> int:
