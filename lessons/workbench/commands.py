@@ -20,24 +20,6 @@ from lessons.workbench.sandbox.submission import clean
 
 OK, FAILED = 0, 1
 
-WELCOME = """\
-minigrad rebuilds deep learning from NumPy up, and checks every step.
-
-    minigrad list              the lessons
-    minigrad run {name}     run one: its derivation, errata, experiment and figures
-    minigrad stub {name}    write its exercises to {homework}
-    minigrad check {name}   check what you wrote there
-
-Start with:  minigrad run {name} --quick
-"""
-
-
-def welcome(args: argparse.Namespace) -> int:
-    entries = catalogue.entries()
-    name = entries[0].name if entries else "NAME"
-    print(WELCOME.format(name=name, homework=homework(name)), end="")
-    return OK
-
 
 def homework(name: str) -> Path:
     """Where the learner's file for a lesson lies unless they say otherwise."""

@@ -53,17 +53,13 @@ def program(*arguments: str, **variables: str) -> subprocess.CompletedProcess[by
 # ---- first contact
 
 
-def test_the_bare_command_says_what_to_type_next(capsys):
-    assert main([]) == 0
-    output = capsys.readouterr().out
-    assert "minigrad run batchnorm --quick" in output
-    assert len(output.splitlines()) < 12
-
-
 def test_every_command_explains_itself(capsys):
     for words in (
         [],
         ["list"],
+        ["hint"],
+        ["reveal"],
+        ["reset"],
         ["run"],
         ["stub"],
         ["check"],
@@ -95,6 +91,9 @@ def test_version(capsys):
         (["errata", "zzz"], "no lesson is called 'zzz'; there are: batchnorm"),
         (["run", "missing.py"], "missing.py: no such file"),
         (["dev"], "required"),
+        (["reveal"], "required: NAME"),
+        (["--plain", "list"], "--plain belongs to the bare command"),
+        (["--once", "--lesson", "btchnorm"], "no exercise is called 'btchnorm'; there are: batchnorm/forward"),
         (["bench", "batchnorm", "--rounds", "0"], "must be at least 1"),
         (["bench", "batchnrom"], "invalid choice: 'batchnrom'"),
         (["bench", "conv", "--threads", "1,0"], "must be at least 1"),

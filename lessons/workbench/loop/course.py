@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,10 +89,10 @@ def open_course(folder: Path, name: str | None = None) -> tuple[Course, str | No
     All lessons; or, where ``name`` is a lesson's file (FILE.py or FILE.py/EXERCISE), that lesson alone.  Raises
     `UsageError` when lessons do not load.
     """
-    if name is not None and ".py" in name:
-        file, _, rest = name.partition(".py")
-        lesson = catalogue.find(f"{file}.py")
-        return Course([lesson], folder), rest.strip("/") or lesson.name
+    file = re.fullmatch(r"(.*\.py)(?:/(\w+))?", name or "")
+    if file is not None:
+        lesson = catalogue.find(file[1])
+        return Course([lesson], folder), file[2] or lesson.name
     return Course(catalogue.all_lessons(), folder), name
 
 

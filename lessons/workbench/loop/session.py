@@ -82,7 +82,7 @@ class Session:
         lines = [""]
         if new_lesson:
             source = task.lesson.source
-            lines += [self.style.bold(task.lesson.title), f"  after {source.title} ({source.author}, {source.year})"]
+            lines += [self.style.bold(task.lesson.title), f"  rebuilds {source.title} ({source.author}, {source.year})"]
         lines.append(f"  {task.exercise.name}: {views.place(task)}")
         self._tell("exercise", lines, lesson=task.lesson.name, exercise=task.exercise.name, file=str(task.path))
         self.watch = Watch(task.path)
