@@ -70,7 +70,7 @@ class Submission:
         except BaseException as error:
             self.__exit__()
             if isinstance(error, SubmissionError):
-                error.printed = self.printed
+                error.printed, error.isolation = self.printed, self.isolation or None
             raise
         self.renew()
         return self
