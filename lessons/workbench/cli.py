@@ -126,6 +126,18 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("file", type=Path, nargs="?", metavar="FILE", help="homework/NAME.py unless given")
     command.set_defaults(command=commands.check)
 
+    command = add("grade", help="check the homework of a whole class, confined, and write a report")
+    command.add_argument("folder", type=Path, metavar="DIR", help="in it, a folder or a .py file for each student")
+    command.add_argument("--out", type=Path, default=Path("report.json"), metavar="FILE", help="report (report.json)")
+    command.add_argument("--csv", type=Path, metavar="FILE", help="a line for each student, for spreadsheets")
+    command.add_argument("--html", type=Path, metavar="FILE", help="a page that says how the class failed")
+    command.add_argument("--lesson", action="append", default=[], metavar="NAME", help="only this one; may be repeated")
+    command.add_argument("--jobs", type=_positive, metavar="N", help="side by side (as many as there are processors)")
+    command.add_argument("--seconds", type=_limit, default=10.0, metavar="S", help="for each exercise (10)")
+    command.add_argument("--memory", type=_positive, default=1024, metavar="MIB", help="for each exercise (1024)")
+    command.add_argument("--fresh", action="store_true", help="keep nothing of the report that is there")
+    command.set_defaults(command=commands.grade)
+
     command = add("errata", help="what the sources printed wrongly, with the numbers that prove it")
     _add_name(command, nargs="?")
     command.set_defaults(command=commands.errata)
@@ -186,10 +198,21 @@ def _counts(text: str) -> list[int]:
 
 
 def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
+    seconds = _number(text)
     if not 0 <= seconds <= 10:
         raise argparse.ArgumentTypeError(f"must be from 0 to 10 seconds, got {text!r}")
     return seconds
+
+
+def _limit(text: str) -> float:
+    seconds = _number(text)
+    if not 0 < seconds <= 3600:
+        raise argparse.ArgumentTypeError(f"must be more than 0 and at most 3600 seconds, got {text!r}")
+    return seconds
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

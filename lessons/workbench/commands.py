@@ -149,6 +149,12 @@ def check(args: argparse.Namespace) -> int:
     return OK if passed == len(outcomes) else FAILED
 
 
+def grade(args: argparse.Namespace) -> int:
+    from lessons.workbench.grade.command import grade
+
+    return OK if grade(args) else FAILED
+
+
 PRINTED = 40  # lines of what the learner's code prints during one check that are worth showing
 
 

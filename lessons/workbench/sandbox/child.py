@@ -23,6 +23,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from lessons.workbench.sandbox import codec
+from lessons.workbench.sandbox.watch import end_with_parent
 
 _FRAMES = 4  # lines of a traceback worth showing
 _WARNINGS = 3  # warnings of one call worth passing on
@@ -41,7 +42,7 @@ def serve(requests: BinaryIO, replies: BinaryIO, confine: Callable[[dict[str, An
         if head["kind"] == "load":
             learner = _Learner(head["path"])
             isolation = confine(head)
-            reply = learner.load(isolation)
+            reply = learner.load(value.tobytes(), isolation)
         else:
             reply = learner.call(head["name"], *value)
         for stream in (sys.stdout, sys.stderr):
@@ -58,10 +59,8 @@ class _Learner:
         self.path = path
         self.module = types.ModuleType(f"homework_{Path(path).stem}")
 
-    def load(self, isolation: dict[str, str]) -> bytes:
+    def load(self, content: bytes, isolation: dict[str, str]) -> bytes:
         """Run the file; the reply lists what it defines."""
-        with open(self.path, "rb") as file:
-            content = file.read()
         # Lines for tracebacks come from what was loaded, not from what the file has become since.
         lines = content.decode("utf-8", "replace").splitlines(keepends=True)
         linecache.cache[self.path] = (len(content), None, lines, self.path)
@@ -150,11 +149,11 @@ def _shown(value: Any) -> str:
         return f"<{type(value).__name__}>"
 
 
-def main(confined: bool) -> None:
-    """What ``python -m lessons.workbench.sandbox.child`` does; ``confined`` as in `Limits`."""
+def main(scratch: str | None) -> None:
+    """What ``python -m lessons.workbench.sandbox.child`` does; ``scratch`` is a folder for one that is confined."""
     from lessons.workbench.sandbox import confine
 
-    namespaces = confine.enter_namespaces() if confined else {}
+    account = confine.Account() if scratch is None else confine.enter_namespaces(scratch)
     requests = os.fdopen(os.dup(0), "rb")
     replies = os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -164,12 +163,12 @@ def main(confined: bool) -> None:
     for name in ("inspect", "traceback", "numpy.linalg", "numpy.random"):  # learners use them; later is slower
         importlib.import_module(name)
     np.zeros(1) @ np.zeros(1)  # the first product makes OpenBLAS ready
-    if not confined:
-        confine.end_with_parent(requests.fileno())
+    if scratch is None:
+        end_with_parent(requests.fileno())
     replies.write(codec.pack({"kind": "ready"}))
     replies.flush()
-    serve(requests, replies, lambda head: {**namespaces, **confine.apply(head, confined)})
+    serve(requests, replies, lambda head: confine.confine(head, account) if scratch else confine.leave_free(head))
 
 
 if __name__ == "__main__":
-    main(confined="--confined" in sys.argv)
+    main(sys.argv[1] if len(sys.argv) > 1 else None)

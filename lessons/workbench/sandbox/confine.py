@@ -1,47 +1,136 @@
-"""What the child does to itself before anything of the learner's runs, and the honest account of it."""
+"""What the child does to itself before anything of the learner's runs, and the honest account of it.
+
+A protection that the system does not have is left out and the account says so; nothing here refuses to go on.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
+import site
+import struct
 import sys
-import threading
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from lessons.workbench.sandbox import landlock, linux, namespaces, seccomp
 
-def enter_namespaces() -> dict[str, str]:
-    return {}
+HARMS = ("network", "processes", "signals", "writes", "reads")
+SCRATCH_SIZE = 64 * 2**20
+_PROCESSES = 64
+_FILES = 256
+_ROOT = Path(__file__).resolve().parents[3]
+_SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/nix/store", "/etc/ld.so.cache", "/etc/localtime", "/proc/self",
+           "/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system/cpu", "/dev/urandom", "/dev/random")  # fmt: skip
 
 
-def end_with_parent(requests: int) -> None:
-    """End the process when its parent does, also while the learner's code runs and nobody reads ``requests``."""
+@dataclass
+class Account:
+    """For each harm, what denies it; and the reasons why something is not in force."""
+
+    deniers: dict[str, list[str]] = field(default_factory=dict)
+    limits: dict[str, str] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+
+    def denies(self, by: str, *harms: str) -> None:
+        for harm in harms:
+            self.deniers.setdefault(harm, []).append(by)
+
+    def sentences(self) -> dict[str, str]:
+        said = dict(self.limits)
+        for harm in HARMS:
+            deniers = self.deniers.get(harm)
+            said[harm] = f"denied by {' and '.join(deniers)}" if deniers else "NOT denied"
+        if self.missing:
+            said["not in force"] = "; ".join(self.missing)
+        return said
+
+
+def enter_namespaces(scratch: str) -> Account:
+    """Begin an account with a world of its own, where that is allowed.  Called before any thread is started."""
+    account = Account(limits={"leftovers": "its process group is killed; what leaves the group would stay"})
     try:
-        import select
-
-        poll = select.poll()
-    except (ImportError, AttributeError):  # not on Windows
-        return
-    poll.register(requests, 0)  # no event is asked for, so only "hung up" comes
-
-    def wait() -> None:
-        poll.poll()
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    threading.Thread(target=wait, daemon=True).start()
-
-
-def apply(head: dict[str, Any], confined: bool) -> dict[str, str]:
-    """Put the limits in force; returns what is in force, a sentence for each kind of harm."""
-    isolation = {"time": "the clock, watched by the parent, which kills the process group"}
-    isolation.update(_limit_resources(head))
-    return isolation
+        done = namespaces.enter(scratch, SCRATCH_SIZE)
+    except OSError as error:
+        account.missing.append(f"namespaces ({error.strerror or error})")
+        return account
+    account.denies("a network namespace", "network")
+    account.denies("a namespace of processes", "signals")
+    account.limits["leftovers"] = "none: whatever it starts ends with it, as the namespace of processes does"
+    account.limits["scratch"] = "not limited in all"
+    if done["mounts"]:
+        account.denies("read-only mounts", "writes")
+    if done["scratch"]:
+        account.limits["scratch"] = f"at most {SCRATCH_SIZE // 2**20} MiB in its scratch folder, kept in memory"
+    return account
 
 
-def _limit_resources(head: dict[str, Any]) -> dict[str, str]:
+def confine(head: dict[str, Any], account: Account) -> dict[str, str]:
+    """Confine this process as the load request ``head`` says; returns what is in force, in sentences."""
+    scratch = head["scratch"]
+    os.chdir(scratch)
+    limit_resources(head, account)
+    account.limits["environment"] = "scrubbed: nothing of the parent's but what Python needs to start"
+    account.limits["privileges"] = _drop_privileges()
+    writable = [scratch, "/dev/null", "/dev/zero"]
+    _attempt(account, "Landlock", lambda: _restrict_files([*_readable(), *head["readable"]], writable, account))
+    _attempt(account, "seccomp", lambda: _restrict_calls(account))
+    return account.sentences()
+
+
+def leave_free(head: dict[str, Any]) -> dict[str, str]:
+    """Limit what the learner's own file may use, and deny it nothing; returns what is in force, in sentences."""
+    account = Account()
+    limit_resources(head, account)
+    return account.sentences()
+
+
+def _attempt(account: Account, name: str, action: Any) -> None:
+    try:
+        action()
+    except (OSError, AttributeError) as error:
+        account.missing.append(f"{name} ({getattr(error, 'strerror', None) or error})")
+
+
+def _restrict_files(readable: list[str], writable: list[str], account: Account) -> None:
+    have = landlock.restrict(readable, writable)
+    account.denies(f"Landlock {have}", "writes", "reads")
+
+
+def _restrict_calls(account: Account) -> None:
+    seccomp.deny()
+    account.denies("seccomp", "network", "processes", "signals")
+
+
+def _readable() -> list[str]:
+    """The Python installation, NumPy's libraries, minigrad and its kernels; of a checkout, no more than that."""
+    installed = [*sys.path, *site.getsitepackages(), sys.prefix, sys.base_prefix, sys.exec_prefix]
+    folders = [folder for folder in installed if folder and Path(folder) not in (_ROOT, Path("/"))]
+    return [*folders, *_SYSTEM, str(_ROOT / "minigrad"), str(_ROOT / "kernels")]
+
+
+def _drop_privileges() -> str:
+    """Give up root's powers over other people's files, processes and the machine.  The user stays the same."""
+    if sys.platform != "linux":
+        return "as the parent's"
+    header = ctypes.create_string_buffer(struct.pack("Ii", 0x20080522, 0), 8)
+    try:
+        linux.call("capset", header, ctypes.create_string_buffer(24))
+    except OSError as error:
+        return f"as the parent's ({error})"
+    return f"none (user {os.getuid()} without capabilities)"
+
+
+def limit_resources(head: dict[str, Any], account: Account) -> None:
+    """Limit memory, processor time and file sizes as the load request says, as far as the system does."""
+    account.limits["time"] = f"{head['seconds']:g} s by the clock; then the process group is killed"
     try:
         import resource
     except ImportError:
-        return {"memory": "not limited: this system has no resource limits", "file size": "not limited"}
+        account.missing.append("limits of memory and files (this system has none)")
+        return
     used = resource.getrusage(resource.RUSAGE_SELF)
     wanted = {
         "RLIMIT_CORE": 0,
@@ -49,18 +138,20 @@ def _limit_resources(head: dict[str, Any]) -> dict[str, str]:
         # A backstop for the case that nobody is left to watch the clock.
         "RLIMIT_CPU": int(used.ru_utime + used.ru_stime + 20 * head["seconds"]) + 60,
     }
+    account.limits["files"] = f"at most {head['file_size'] // 2**20} MiB each"
+    if head["confined"]:
+        wanted |= {"RLIMIT_NPROC": _PROCESSES, "RLIMIT_NOFILE": _FILES}
+        if os.getuid() != 0:
+            account.denies(f"RLIMIT_NPROC (more than {_PROCESSES})", "processes")
     if sys.platform == "linux":
         with open("/proc/self/statm", "rb") as file:
             mapped = int(file.read().split()[0]) * resource.getpagesize()
         wanted["RLIMIT_AS"] = mapped + head["memory"]
+        account.limits["memory"] = f"at most {head['memory'] // 2**20} MiB more than NumPy needs"
+    else:
+        account.missing.append("a limit of memory (this system does not enforce RLIMIT_AS)")
     for name, value in wanted.items():
         _, hard = resource.getrlimit(getattr(resource, name))
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(getattr(resource, name), (value, value))
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    return {
-        "memory": f"at most {head['memory'] // 2**20} MiB more than NumPy needs (RLIMIT_AS)"
-        if "RLIMIT_AS" in wanted
-        else "not limited: this system does not enforce RLIMIT_AS",
-        "file size": f"at most {head['file_size'] // 2**20} MiB a file (RLIMIT_FSIZE)",
-    }
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a file that is too long is then an OSError

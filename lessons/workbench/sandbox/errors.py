@@ -19,10 +19,12 @@ class SubmissionError(CandidateError):
     """The learner's file failed in its process: ``status`` is a key of `STATUSES`, ``lines`` say what happened.
 
     For an exception of the learner's own, ``lines`` are its message and its traceback, innermost line first, without
-    frames that are not the learner's.  ``printed`` is what a file printed that did not load.
+    frames that are not the learner's.  ``printed`` and ``isolation`` are those of a
+    submission that did not load: what it printed, and the protections in force, if it came so far.
     """
 
     def __init__(self, status: str, lines: tuple[str, ...]) -> None:
         assert status in STATUSES, status
         super().__init__(status, lines)
         self.printed = ""
+        self.isolation: dict[str, str] | None = None

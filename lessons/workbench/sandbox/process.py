@@ -39,7 +39,7 @@ class Child:
         self.printed = bytearray()
         self._ready = False
         self.ended = False
-        command = [sys.executable, "-m", "lessons.workbench.sandbox.child", *(["--confined"] if confined else [])]
+        command = [sys.executable, "-m", "lessons.workbench.sandbox.child", *([self.scratch] if self.scratch else [])]
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,

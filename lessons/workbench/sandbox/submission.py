@@ -10,6 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lessons.anatomy.homework import NOT_STARTED
 from lessons.workbench.sandbox import codec
 from lessons.workbench.sandbox.errors import SubmissionError
@@ -60,16 +62,15 @@ class Submission:
         self._left = self.limits.seconds
 
     def __enter__(self) -> Submission:
-        with open(self.path, "rb"):  # raises for a file that is not there
-            pass
+        content = self.path.read_bytes()
         self._child = self._new_child()
         try:
             self._child.wait_until_ready()
-            self._load()
+            self._load(content)
         except BaseException as error:
             self.__exit__()
             if isinstance(error, SubmissionError):
-                error.printed = self.printed
+                error.printed, error.isolation = self.printed, self.isolation or None
             raise
         self.renew()
         return self
@@ -87,11 +88,11 @@ class Submission:
             raise ValueError("Submission: the nursery and the limits must agree on confined=")
         return self._nursery.take()
 
-    def _load(self) -> None:
+    def _load(self, content: bytes) -> None:
         assert self._child is not None
         path = os.path.abspath(self.path)
         request = {"kind": "load", "path": path, "scratch": self._child.scratch, **asdict(self.limits)}
-        head, value = self._ask(codec.pack(request), _LOADED)
+        head, value = self._ask(codec.pack(request, np.frombuffer(content, np.uint8)), _LOADED)
         try:
             self.isolation = {str(key): clean(str(text)) for key, text in head.get("isolation", {}).items()}
             if head["kind"] == "error":
