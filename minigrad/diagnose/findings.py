@@ -95,7 +95,8 @@ def _cause_of(case: Case, wrong: Mapping[str, Factor]) -> str:
     factor = next(iter(wrong.values()))
     everything = alike and len(wrong) == len(case.names)
     if everything and factor.text == "0":
-        return f"{case.result} is zero: nothing of {quoted(case.names)} is in it."
+        rest = f": nothing of {quoted(case.names)} is in it" if len(wrong) > 1 else ""
+        return f"{case.result} is zero{rest}."
     if everything and len(wrong) > 1:
         return f"The factor on every term of {case.result} is {factor.text}: all of it {factor.meaning}."
     if alike and len(wrong) > 1:

@@ -142,8 +142,9 @@ class Problem:
 
     @cached_property
     def has_steps(self) -> bool:
-        """Whether some results are gradients of intermediates, from which the later ones follow."""
-        return any(self.is_gradient(name) and name[1:] not in self.input_names for name in self.terms)
+        """Whether later results follow from earlier ones: gradients of intermediates, or several values."""
+        gradients = [name for name in self.terms if self.is_gradient(name)]
+        return any(name[1:] not in self.input_names for name in gradients) or len(self.terms) - len(gradients) > 1
 
     def whole(self, draw: Draw, result: str) -> Array:
         """What is wanted, from the whole graph."""
@@ -183,8 +184,12 @@ class Problem:
         return terms
 
     def split_given(self, draw: Draw, result: str, yours: Mapping[str, Array]) -> dict[str, Array]:
-        """The terms of a result as they should be, given somebody's own gradients of the intermediates."""
-        return self.split(draw, result, self._given(yours, result)) if self.is_gradient(result) else draw.terms[result]
+        """The terms of a result as they should be, given somebody's own results of the other steps."""
+        if self.is_gradient(result):
+            return self.split(draw, result, self._given(yours, result))
+        shape, others = draw.want[result].shape, {name: array for name, array in yours.items() if name != result}
+        values = {**draw.values, **others}
+        return {t.name: np.broadcast_to(t.value(values) if t.value else 0.0, shape) for t in self.terms[result]}
 
     def arguments(self, draw: Draw, names: Sequence[str]) -> tuple[Any, ...]:
         """Values to call a candidate with, by the names of its parameters; arrays are copies."""

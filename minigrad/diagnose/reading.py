@@ -22,7 +22,7 @@ from .findings import (
 )
 from .parts import Diagnosis
 from .problem import Draw, Problem, parameters
-from .regression import fit
+from .regression import CONDITION, fit
 from .table import table
 
 
@@ -59,10 +59,15 @@ def diagnose_problem(
             return Diagnosis("cannot tell", cause=found, lines=(found,), results=tuple(results))
         for name, array in found.items():
             yours[name].append(array)
-    cases = [case for name in results if (case := _case(problem, name, yours)) is not None]
-    if not cases:
+    judged = []
+    for name in results:
+        cases = _cases(problem, name, yours)
+        if cases:
+            findings = [(case, _finding(problem, case, yours, names, mistakes or {})) for case in cases]
+            told = [pair for pair in findings if pair[1].kind != "cannot tell"]
+            judged.append((told or findings)[0])
+    if not judged:
         return Diagnosis("right", cause="Every result is what the tape computes.")
-    judged = [(case, _finding(problem, case, yours, names, mistakes or {})) for case in cases]
     return _told(problem, judged)
 
 
@@ -84,12 +89,15 @@ def _as_results(returned: Any, results: Sequence[str]) -> dict[str, Array] | str
     return found
 
 
-def _case(problem: Problem, result: str, yours: Mapping[str, Sequence[Array]]) -> Case | None:
-    """The case of a wrong result, judged from the candidate's own gradients of intermediates; None if it is right."""
-    draws, want = problem.draws, [draw.want[result] for draw in problem.draws]
-    parts = [draw.terms[result] for draw in draws]
-    if problem.has_steps and problem.is_gradient(result):
-        usable = [
+def _cases(problem: Problem, result: str, yours: Mapping[str, Sequence[Array]]) -> list[Case]:
+    """The ways to judge a wrong result: from the candidate's own earlier steps, and from the right ones.
+
+    Nothing if the result is right, or follows from those steps.
+    """
+    draws, mine = problem.draws, yours[result]
+    splits = [[draw.terms[result] for draw in draws]]
+    if problem.has_steps:
+        own = [
             {
                 name: arrays[i]
                 for name, arrays in yours.items()
@@ -97,12 +105,18 @@ def _case(problem: Problem, result: str, yours: Mapping[str, Sequence[Array]]) -
             }
             for i, draw in enumerate(draws)
         ]
-        parts = [problem.split_given(draw, result, own) for draw, own in zip(draws, usable, strict=True)]
+        with np.errstate(all="ignore"):
+            given = [problem.split_given(draw, result, steps) for draw, steps in zip(draws, own, strict=True)]
+        splits.insert(0, given)
+    known, cases = KnownFactors(problem.settings), []
+    for parts in splits:
         want = [np.asarray(sum(part.values())) for part in parts]
-    if equal(yours[result], want):
-        return None
-    known = KnownFactors(problem.settings)
-    return Case(result, problem.terms[result], draws, want, parts, yours[result], known)
+        if equal(mine, want):
+            return []
+        if not all(np.all(np.isfinite(w)) for w in want):  # somebody's zero went into a denominator
+            continue
+        cases.append(Case(result, problem.terms[result], draws, want, parts, mine, known))
+    return cases
 
 
 def _finding(
@@ -128,7 +142,7 @@ def _finding(
         shapes = f"{case.result} has shape {case.yours[0].shape}, want {case.want[0].shape}."
         return found or Finding("cannot tell", shapes, {})
     fitted = fit(case.columns(), case.by_setting(case.yours))
-    if not fitted.explains and fitted.condition == np.inf:
+    if fitted.condition > CONDITION:
         alike = f"On these inputs, the terms {quoted(case.names)} look alike, so their factors cannot be told apart."
         return _by_mistake(problem, case, arguments, mistakes) or Finding("cannot tell", alike, {}, fitted)
     return (
