@@ -6,20 +6,23 @@ import ast
 import functools
 import inspect
 import sys
-import textwrap
 import time
 import traceback
 import types
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lessons.anatomy.lesson import Exercise, Lesson, LessonError
+from lessons.anatomy.source import source_of
 from lessons.anatomy.verdict import Verdict
+
+if TYPE_CHECKING:
+    from minigrad.diagnose import Diagnosis
 
 NOT_STARTED = "not started: "  # how the NotImplementedError of a stub begins
 
@@ -30,7 +33,8 @@ class Outcome:
 
     ``status`` is "passed", "failed" (wrong result), "error" (the learner's code raised), "not started",
     "missing" (the file does not define it) or "broken check" (the lesson is at fault); for a candidate in a
-    process of its own also "timeout" and the like (`CandidateError`).
+    process of its own also "timeout" and the like (`CandidateError`).  ``diagnosis`` says which terms of a wrong
+    result are wrong, where the exercise declares its terms; ``lines`` end with its text.
     """
 
     exercise: str
@@ -38,6 +42,7 @@ class Outcome:
     lines: tuple[str, ...] = ()
     hint: str = ""
     seconds: float = 0.0
+    diagnosis: Diagnosis | None = None
 
     @property
     def passed(self) -> bool:
@@ -65,7 +70,7 @@ def stub(exercise: Exercise) -> str:
 
     Raises `LessonError` when the docstring shares its line with other code.
     """
-    source = textwrap.dedent(inspect.getsource(exercise.solution))
+    source = source_of(exercise.solution)
     definition = ast.parse(source).body[0]
     assert isinstance(definition, ast.FunctionDef)
     docstring, *rest = definition.body
@@ -137,10 +142,26 @@ def check_one(exercise: Exercise, candidate: Any) -> Outcome:
             outcome = attempt.outcome_of(error, exercise)
         else:
             outcome = _outcome_of_verdict(verdict, exercise, attempt)
+        if outcome.status == "failed":
+            outcome = _explained(outcome, exercise, attempt)
     lines = outcome.lines
     if outcome.status == "failed" and warned:
         lines = (*lines, f"NumPy warned: {warned[0].message}")
-    return Outcome(name, outcome.status, lines, outcome.hint, time.perf_counter() - start)
+    return Outcome(name, outcome.status, lines, outcome.hint, time.perf_counter() - start, outcome.diagnosis)
+
+
+def _explained(outcome: Outcome, exercise: Exercise, attempt: _Attempt) -> Outcome:
+    """A failed outcome with its diagnosis, if the exercise can be diagnosed."""
+    try:
+        diagnosis = exercise.diagnose(attempt.call)
+    except (Exception, SystemExit) as error:
+        if error is attempt.raised:
+            return outcome  # a candidate that raises only now and then; the verdict stands without a diagnosis
+        return Outcome(exercise.name, "broken check", (f"the diagnosis raised {_message(error)}",))
+    if diagnosis is None or diagnosis.status == "right":
+        return outcome  # an own check may be stricter than the diagnosis, on dtypes for one
+    hint = exercise.ladder(diagnosis)[0].text
+    return replace(outcome, lines=(*outcome.lines, "", *diagnosis.lines), hint=hint, diagnosis=diagnosis)
 
 
 def _outcome_of_verdict(verdict: Any, exercise: Exercise, attempt: _Attempt) -> Outcome:
