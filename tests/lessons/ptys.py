@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import fcntl
 import os
@@ -16,6 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+CODE = r"\x1b\[[0-9;?]*[A-Za-z]"
 PATIENCE = 60.0  # seconds until a test gives up waiting; no test passes by being quick
 
 
@@ -28,7 +30,7 @@ class Screen:
         self.cursor_hidden = False
 
     def feed(self, text: str) -> None:
-        for sequence, plain in re.findall(r"(\x1b\[[0-9;?]*[A-Za-z])|([^\x1b])", text):
+        for sequence, plain in re.findall(rf"({CODE})|([^\x1b])", text):
             if sequence:
                 self._control(sequence)
             elif plain == "\r":
@@ -67,7 +69,10 @@ class Terminal:
         self.resize(*size, tell=False)
         self.modes = termios.tcgetattr(self.follower)
         self.said = ""  # all that was written, without the terminal's codes; it only grows
+        self.codes: list[str] = []  # these codes
         self.screen = Screen()
+        self._rest = ""
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         environment = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
         environment |= {"TERM": "xterm", "PYTHONIOENCODING": "utf-8", **variables}
         self.process = subprocess.Popen(
@@ -99,14 +104,19 @@ class Terminal:
         if tell:
             os.killpg(self.process.pid, signal.SIGWINCH)
 
-    def read(self, seconds: float = 0.05) -> None:
-        """Take in what the program has written, waiting for so long."""
+    def read(self, seconds: float = 0.05) -> bool:
+        """Take in what the program has written, waiting for so long; returns whether there was anything."""
         ready, _, _ = select.select([self.leader], [], [], seconds)
         if ready:
             with contextlib.suppress(OSError):  # Linux reports the end of a terminal as an error
-                text = os.read(self.leader, 65536).decode("utf-8", "replace")
+                text = self._rest + self._decoder.decode(os.read(self.leader, 65536))
+                cut = re.search(r"\x1b(\[[0-9;?]*)?$", text)  # a code of which only half has come
+                self._rest = "" if cut is None else cut[0]
+                text = text.removesuffix(self._rest)
                 self.screen.feed(text)
-                self.said += re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", text)
+                self.codes += re.findall(CODE, text)
+                self.said += re.sub(rf"{CODE}|\r", "", text)
+        return bool(ready)
 
     def until(self, wanted: str | Callable[[], bool], after: int = 0) -> int:
         """Wait for a pattern in what is said beyond position ``after``, or a condition; returns where it ended."""
@@ -128,7 +138,8 @@ class Terminal:
         deadline = time.monotonic() + PATIENCE
         while self.process.poll() is None and time.monotonic() < deadline:
             self.read()
-        self.read(0)
+        while self.read(0):
+            pass
         assert self.process.returncode is not None, f"it goes on; the screen shows:\n{self.screen.text}"
         return self.process.returncode
 

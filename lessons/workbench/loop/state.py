@@ -72,7 +72,7 @@ class Store:
         """The state as it is now; one that is damaged is set aside, with a notice, and a new one begins."""
         try:
             content = self.path.read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):  # the second is for `change` to complain about
             return State()
         except OSError as error:
             raise UsageError(f"cannot read {self.path}: {error.strerror}") from error

@@ -47,7 +47,7 @@ class Terminal:
         self.bell = Bell()
         self.style: Style = PLAIN if plain else screen.style()
         self.keys_work = sys.stdin is not None and not sys.stdin.closed
-        self.moving = not plain and screen.is_terminal(sys.stdout) and os.environ.get("TERM", "dumb") != "dumb"
+        self.moving = not plain and screen.is_terminal(sys.stdout) and not screen.is_dumb()
         self._reads_terminal = termios is not None and screen.is_terminal(sys.stdin)
         self.scripted = self.keys_work and not self._reads_terminal
         self._typed: queue.SimpleQueue[str] = queue.SimpleQueue()
