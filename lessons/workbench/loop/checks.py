@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lessons.anatomy import Exercise, Lesson, Outcome
-from lessons.workbench.loop.jobs import Bell, Job
+from lessons.workbench.loop.jobs import Bell, Job, no_stops
 from lessons.workbench.sandbox import Limits, Nursery, Submission, SubmissionError, check_in_child
 from lessons.workbench.sandbox.process import Child
 
@@ -42,7 +42,8 @@ class Checker:
     def refill(self) -> None:
         """Start the child for the next check, without waiting for it."""
         if not self._closed:
-            self.nursery.refill()
+            with no_stops():
+                self.nursery.refill()
 
     def check(self, lesson: Lesson, exercise: Exercise, path: Path) -> Job:
         """A job that posts one `Checked`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import select
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -36,6 +37,23 @@ class Bell:
     def close(self) -> None:
         self.reader.close()
         self.writer.close()
+
+
+@contextlib.contextmanager
+def no_stops() -> Iterator[None]:
+    """Hold back Ctrl-Z in this thread while it starts processes.
+
+    Otherwise it can stop a new process between its birth and its first instruction, while the thread that started it
+    waits, unstoppable, for just that (`vfork`); the shell then never learns that anybody was stopped.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTSTP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Cancelled(Exception):
@@ -109,7 +127,8 @@ class Job:
 
     def _run(self) -> None:
         try:
-            self._work(self)
+            with no_stops():
+                self._work(self)
         except Cancelled:
             pass
         except BaseException as error:

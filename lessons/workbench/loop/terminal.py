@@ -134,8 +134,8 @@ class Terminal:
         columns, rows = self._size()
         lines = [self._cut(line, columns - 1) for line in self._footer][-max(1, rows - 1) :]
         up = f"\x1b[{len(lines) - 1}A" if len(lines) > 1 else ""
+        self._drawn = True  # before it is: a signal in between must find something to erase
         sys.stdout.write(HIDE + "\r\n".join(self.style.dim(line) for line in lines) + up + "\r")
-        self._drawn = True
 
     def _size(self) -> tuple[int, int]:
         with contextlib.suppress(OSError, ValueError):
