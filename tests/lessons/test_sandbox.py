@@ -217,6 +217,14 @@ def test_an_exception_arrives_with_the_learners_own_lines(homework):
     assert len(error.lines) == 3
 
 
+def test_the_line_shown_is_the_one_that_ran(homework):
+    path = homework("def f(): return 1 / 0  # as it was")
+    with Submission(path, Limits()) as submission:
+        homework("# the learner has gone on editing\n" * 9)
+        with pytest.raises(SubmissionError, match="return 1 / 0  # as it was"):
+            submission.functions["f"]()
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [
