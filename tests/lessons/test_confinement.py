@@ -146,7 +146,7 @@ def test_when_the_keeper_is_killed_everything_in_its_world_ends(tmp_path):
         f"try: namespaces.enter({str(tmp_path)!r}, 2**20)\n"
         "except OSError: print('no namespaces'); os._exit(0)\n"
         "if os.fork() == 0: os.setsid()\n"  # leaves the process group, so that only the namespace holds it
-        "print('ready', flush=True)\ntime.sleep(60)\n"
+        "print('ready', flush=True)\ntime.sleep(20)\nprint('ended by itself', flush=True)\n"
     )
     keeper = subprocess.Popen(
         [sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -7,6 +7,9 @@ import inspect
 import json
 import os
 import struct
+import subprocess
+import sys
+import time
 import warnings
 from pathlib import Path
 
@@ -20,6 +23,7 @@ from lessons.anatomy import Lesson, LessonError, check_file
 from lessons.workbench.sandbox import Limits, Nursery, Submission, SubmissionError, check_in_child, codec
 
 TOY = Path(__file__).with_name("toy.py")
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -213,6 +217,14 @@ def test_an_exception_arrives_with_the_learners_own_lines(homework):
     assert len(error.lines) == 3
 
 
+def test_the_line_shown_is_the_one_that_ran(homework):
+    path = homework("def f(): return 1 / 0  # as it was")
+    with Submission(path, Limits()) as submission:
+        homework("# the learner has gone on editing\n" * 9)
+        with pytest.raises(SubmissionError, match="return 1 / 0  # as it was"):
+            submission.functions["f"]()
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [
@@ -288,11 +300,31 @@ def test_a_timeout_kills_what_the_learner_started(homework, tmp_path):
     assert is_gone(int((tmp_path / "pid").read_text()))
 
 
-def is_gone(pid: int) -> bool:
-    """Whether a process ends within some seconds; a zombie that nobody has waited for yet counts as ended."""
-    import time
+@pytest.mark.skipif(os.name != "posix", reason="pipes that hang up are POSIX")
+@pytest.mark.parametrize("confined", [False, True])
+def test_a_child_does_not_outlive_its_parent(homework, tmp_path, confined):
+    """The parent is killed while the learner's code runs and nobody watches the clock any more."""
+    path = homework(
+        "def f():\n    print('running', flush=True)\n    end = time.time() + 60\n    while time.time() < end: pass"
+    )
+    code = (
+        "import threading, time\nfrom lessons.workbench.sandbox import Submission, Limits\n"
+        f"with Submission({str(path)!r}, Limits(seconds=60, confined={confined})) as submission:\n"
+        "    threading.Thread(target=submission.functions['f'], daemon=True).start()\n"
+        "    while not submission.printed: time.sleep(0.01)\n"
+        "    print(submission._child.process.pid, flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
+        pid = int(parent.stdout.readline())
+        assert not is_gone(pid, attempts=1)
+        parent.kill()
+    assert is_gone(pid)
 
-    for _ in range(500):
+
+def is_gone(pid: int, attempts: int = 500) -> bool:
+    """Whether a process ends within some seconds; a zombie that nobody has waited for yet counts as ended."""
+    for _ in range(attempts):
         try:
             os.kill(pid, 0)
         except ProcessLookupError:
@@ -336,6 +368,17 @@ def test_a_file_that_does_not_load_says_why(homework, text, status, said):
     assert caught.value.status == status
     assert said in str(caught.value)
     assert caught.value.printed == ("before\n" if "before" in text else "")
+
+
+def test_a_file_that_cannot_be_source_is_refused(homework):
+    with pytest.raises(SubmissionError, match="has more than"), Submission(homework("#" * 2**22), Limits()):
+        pass
+
+
+def test_relative_paths_mean_what_they_mean_to_the_learner(homework, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with Submission(homework("def f(): return os.getcwd()"), Limits()) as submission:
+        assert submission.functions["f"]() == str(tmp_path)
 
 
 def test_a_missing_file_is_an_oserror(tmp_path):
@@ -397,6 +440,10 @@ def test_a_nursery_has_children_ready(toy, homework):
         first = nursery._children[0]
         assert check_in_child(toy, homework(SOLVED), nursery=nursery)[0].passed
         assert first.ended
+        nursery.refill()
+        nursery._children[0].process.kill()  # as a system does that is short of memory
+        nursery._children[0].process.wait()
+        assert check_in_child(toy, homework(SOLVED), nursery=nursery)[0].passed
         nursery.refill()
         second = nursery._children[0]
         confined = Submission(homework(SOLVED), Limits(confined=True), nursery)

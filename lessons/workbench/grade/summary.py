@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lessons.anatomy.text import PLAIN, Style, table_lines, wrapped
+from lessons.workbench.sandbox.submission import clean
 
 OURS = ("broken check", "no sandbox", "grader error")
 MOST = 5  # causes of an exercise worth listing
@@ -55,7 +56,7 @@ def _trouble(report: dict[str, Any], style: Style, width: int) -> list[str]:
     """Whoever was neither right nor wrong, but ended in another way."""
     usual = ("passed", "failed", "not started", "missing", "error")
     found = [
-        (student["name"], f"{each['lesson']} / {each['exercise']}", each["status"], (each["lines"] or [""])[0])
+        (clean(student["name"]), f"{each['lesson']} / {each['exercise']}", each["status"], (each["lines"] or [""])[0])
         for student in report["students"]
         for each in student["exercises"]
         if each["status"] not in usual

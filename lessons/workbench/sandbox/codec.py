@@ -24,7 +24,7 @@ _ALIGN = 64
 _DTYPE = re.compile(r"[<>|=][biufc](1|2|4|8|16|32)")  # numbers only: no objects, no strings, no records
 _DEEPEST = 16
 _INTEGER_BITS = 2**12  # longer integers are no results
-_LONGEST_HEAD = 2**22  # a head describes; what it would take as Python objects is a multiple of this
+_LONGEST_HEAD = 2**20  # a head describes; what it would take as Python objects is a multiple of this
 
 
 class FrameError(Exception):

@@ -83,6 +83,7 @@ def confine(head: dict[str, Any], account: Account) -> dict[str, str]:
 def leave_free(head: dict[str, Any]) -> dict[str, str]:
     """Limit what the learner's own file may use, and deny it nothing; returns what is in force, in sentences."""
     account = Account()
+    os.chdir(head["cwd"])  # relative paths mean what they mean to the learner
     limit_resources(head, account)
     return account.sentences()
 
@@ -106,8 +107,10 @@ def _restrict_calls(account: Account) -> None:
 
 def _readable() -> list[str]:
     """The Python installation, NumPy's libraries, minigrad and its kernels; of a checkout, no more than that."""
+    checkout = (_ROOT / "setup.cfg").exists()
     installed = [*sys.path, *site.getsitepackages(), sys.prefix, sys.base_prefix, sys.exec_prefix]
-    folders = [folder for folder in installed if folder and Path(folder) not in (_ROOT, Path("/"))]
+    left_out = [Path("/"), *([_ROOT] if checkout else [])]
+    folders = [folder for folder in installed if folder and Path(folder) not in left_out]
     return [*folders, *_SYSTEM, str(_ROOT / "minigrad"), str(_ROOT / "kernels")]
 
 
@@ -121,6 +124,15 @@ def _drop_privileges() -> str:
     except OSError as error:
         return f"as the parent's ({error})"
     return f"none (user {os.getuid()} without capabilities)"
+
+
+def _mapped(page: int) -> int:
+    """How many bytes of addresses are in use, which RLIMIT_AS counts; a guess where /proc does not tell."""
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            return int(file.read().split()[0]) * page
+    except OSError:
+        return 2**30
 
 
 def limit_resources(head: dict[str, Any], account: Account) -> None:
@@ -144,9 +156,7 @@ def limit_resources(head: dict[str, Any], account: Account) -> None:
         if os.getuid() != 0:
             account.denies(f"RLIMIT_NPROC (more than {_PROCESSES})", "processes")
     if sys.platform == "linux":
-        with open("/proc/self/statm", "rb") as file:
-            mapped = int(file.read().split()[0]) * resource.getpagesize()
-        wanted["RLIMIT_AS"] = mapped + head["memory"]
+        wanted["RLIMIT_AS"] = _mapped(resource.getpagesize()) + head["memory"]
         account.limits["memory"] = f"at most {head['memory'] // 2**20} MiB more than NumPy needs"
     else:
         account.missing.append("a limit of memory (this system does not enforce RLIMIT_AS)")

@@ -296,7 +296,12 @@ class Nursery:
 
     def take(self) -> Child:
         """A child: the one that has been ready longest, or a new one when there is none."""
-        return self._children.popleft() if self._children else Child(self.confined)
+        while self._children:
+            child = self._children.popleft()
+            if child.process.poll() is None:
+                return child
+            child.kill()  # it has ended while it waited, as when the system was short of memory
+        return Child(self.confined)
 
     def close(self) -> None:
         """End the children that were not taken."""

@@ -19,6 +19,7 @@ from lessons.workbench.sandbox.limits import Limits
 from lessons.workbench.sandbox.process import Child, Nursery
 
 _LOADED = 2**22  # bytes of the longest list of definitions that is read
+_SOURCE = 2**22  # bytes of the longest file that is worth running
 
 
 class Submission:
@@ -62,7 +63,12 @@ class Submission:
         self._left = self.limits.seconds
 
     def __enter__(self) -> Submission:
-        content = self.path.read_bytes()
+        with open(self.path, "rb") as file:
+            content = file.read(_SOURCE + 1)
+        if len(content) > _SOURCE:
+            raise SubmissionError(
+                "not loadable", (f"{self.path} has more than {_SOURCE} bytes: is it the right file?",)
+            )
         self._child = self._new_child()
         try:
             self._child.wait_until_ready()
@@ -91,7 +97,8 @@ class Submission:
     def _load(self, content: bytes) -> None:
         assert self._child is not None
         path = os.path.abspath(self.path)
-        request = {"kind": "load", "path": path, "scratch": self._child.scratch, **asdict(self.limits)}
+        places = {"path": path, "scratch": self._child.scratch, "cwd": os.getcwd()}
+        request = {"kind": "load", **places, **asdict(self.limits)}
         head, value = self._ask(codec.pack(request, np.frombuffer(content, np.uint8)), _LOADED)
         try:
             self.isolation = {str(key): clean(str(text)) for key, text in head.get("isolation", {}).items()}
