@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -47,7 +47,11 @@ def _of_one(d: str) -> Iterator[Factor]:
 
     yield factor(d, lambda n: n, f"lacks a factor 1/{d}")
     yield factor(f"1/{d}", lambda n: safe(1, n), f"has one factor 1/{d} too many")
-    yield factor(f"{d}/({d}-1)", lambda n: safe(n, n - 1), f"was divided by {d}-1, the forward divides by {d}")
+    yield factor(
+        f"{d}/({d}-1)",
+        lambda n: safe(n, n - 1),
+        f"was divided by {d}-1, the forward divides by {d} (or it was multiplied by {d} where {d}-1 belongs)",
+    )
     yield factor(f"({d}-1)/{d}", lambda n: safe(n - 1, n), f"was divided by {d}, the forward divides by {d}-1")
     yield factor(f"sqrt({d})", lambda n: math.sqrt(n), f"lacks a factor 1/sqrt({d})")
     yield factor(f"1/sqrt({d})", lambda n: safe(1, math.sqrt(n)), f"has one factor 1/sqrt({d}) too many")
@@ -103,7 +107,7 @@ def _negated(factor: Factor) -> Factor:
 class KnownFactors:
     """All the constants that we recognise for these dimensions, the simplest first, with their values at the sizes."""
 
-    def __init__(self, sizes: Sequence[Sizes]) -> None:
+    def __init__(self, sizes: Sequence[Sizes], meanings: Mapping[str, str] | None = None) -> None:
         first = sizes[0]
         # A dimension of one size everywhere could be any number: 1/4 would be called 1/N.
         dims = [d for d in first if any(s[d] != first[d] for s in sizes)]
@@ -112,7 +116,8 @@ class KnownFactors:
         doubles = [f for d, e in itertools.combinations(dims, 2) for f in _of_two(d, e)]
         for group in (singles, doubles):
             found += group + [_negated(f) for f in group]
-        self.factors = found
+        self.factors = [replace(f, meaning=(meanings or {}).get(f.text, f.meaning)) for f in found[1:]]
+        self.factors.insert(0, ONE)
         self.values = np.array([[f.value(s) for s in sizes] for f in found])
 
     def recognise(self, coefficients: Array) -> Factor | None:

@@ -1,4 +1,4 @@
-"""The question: a forward pass, the results that are asked for, and random draws of it at two sizes of each dimension."""
+"""The question: a forward pass, the results that are asked for, and random draws at two sizes of each dimension."""
 
 from __future__ import annotations
 
@@ -42,11 +42,12 @@ class Problem:
         upstream: the names of the gradients that arrive at the outputs.
         factors: named functions of the values (a dictionary) to arrays, which mistakes may have multiplied terms with;
             inputs and named values are tried anyway.
+        meanings: what a factor such as "N/(N-1)" says about the mistake, if not the usual: "it ..." goes on so.
         draws: random problems at each setting of the sizes.
 
     Raises:
-        DiagnoseError: when a term goes through what the forward does not name, when terms do not add up to the result, when
-            a term vanishes (a mistake in it could not be seen), or when names clash.
+        DiagnoseError: when a term goes through what the forward does not name, when terms do not add up to the
+            result, when a term vanishes (a mistake in it could not be seen), or when names clash.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Problem:
         sizes: Mapping[str, tuple[int, int]] | None = None,
         upstream: Sequence[str] = ("dy",),
         factors: Mapping[str, Callable[[dict[str, Any]], Any]] | None = None,
+        meanings: Mapping[str, str] | None = None,
         draws: int = 2,
         seed: int = 0,
     ) -> None:
@@ -66,6 +68,7 @@ class Problem:
         self.dims = {name: tuple(pair) for name, pair in (sizes or {}).items()}
         self.upstream = tuple(upstream)
         self.factors = dict(factors or {})
+        self.meanings = dict(meanings or {})
         self.count, self.seed = draws, seed
         names = [term.name for parts in self.terms.values() for term in parts]
         twice = {name for name in names if names.count(name) > 1}
@@ -101,8 +104,8 @@ class Problem:
                 for term in parts:
                     if not np.abs(found[term.name]).max(initial=0.0) > 1e-9 * scale:
                         raise DiagnoseError(
-                            f"diagnose: the term {term.name!r} of {result} vanishes at {draw.sizes}, so a mistake in it "
-                            "could not be seen; draw other inputs, or leave it out"
+                            f"diagnose: the term {term.name!r} of {result} vanishes at {draw.sizes}, so a mistake in "
+                            "it could not be seen; draw other inputs, or leave it out"
                         )
                 if np.abs(sum(found.values()) - whole).max(initial=0.0) > 1e-9 * scale:
                     raise DiagnoseError(f"diagnose: the terms of {result} do not add up to it at {draw.sizes}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -44,8 +45,8 @@ def diagnose_problem(
 
     Args:
         problem: what is wanted, and its terms.
-        candidate: called with the values that `arguments` names, always with plain arrays and numbers; returns an array,
-            or a tuple of them when the problem has several results. Whatever it raises passes through.
+        candidate: called with the values that `arguments` names, always with plain arrays and numbers; returns an
+            array, or a tuple of them when the problem has several results. Whatever it raises passes through.
         arguments: names of inputs, named values, upstream gradients or sizes; the candidate's parameters if not given.
         mistakes: wrong versions by name, called as the candidate is.
     """
@@ -59,11 +60,12 @@ def diagnose_problem(
             return Diagnosis("cannot tell", cause=found, lines=(found,), results=tuple(results))
         for name, array in found.items():
             yours[name].append(array)
+    declared = _Declared(problem, names, mistakes or {}, yours)
     judged = []
     for name in results:
         cases = _cases(problem, name, yours)
         if cases:
-            findings = [(case, _finding(problem, case, yours, names, mistakes or {})) for case in cases]
+            findings = [(case, _finding(problem, case, declared)) for case in cases]
             told = [pair for pair in findings if pair[1].kind != "cannot tell"]
             judged.append((told or findings)[0])
     if not judged:
@@ -108,7 +110,7 @@ def _cases(problem: Problem, result: str, yours: Mapping[str, Sequence[Array]]) 
         with np.errstate(all="ignore"):
             given = [problem.split_given(draw, result, steps) for draw, steps in zip(draws, own, strict=True)]
         splits.insert(0, given)
-    known, cases = KnownFactors(problem.settings), []
+    known, cases = KnownFactors(problem.settings, problem.meanings), []
     for parts in splits:
         want = [np.asarray(sum(part.values())) for part in parts]
         if equal(mine, want):
@@ -122,9 +124,7 @@ def _cases(problem: Problem, result: str, yours: Mapping[str, Sequence[Array]]) 
 def _finding(
     problem: Problem,
     case: Case,
-    everything: Mapping[str, Sequence[Array]],
-    arguments: Sequence[str],
-    mistakes: Mapping[str, KnownMistake],
+    declared: _Declared,
 ) -> Finding:
     """The simplest explanation that fits exactly; of kind "cannot tell" if there is none."""
     broken = next((i for i, a in enumerate(case.yours) if not np.all(np.isfinite(a))), None)
@@ -138,50 +138,74 @@ def _finding(
     wanted = {name: [draw.want[name] for draw in problem.draws] for name in problem.terms}
     same_shape = all(a.shape == b.shape for a, b in zip(case.yours, case.want, strict=True))
     if not same_shape:
-        found = by_form(case, wanted) or _by_mistake(problem, case, arguments, mistakes)
+        found = by_form(case, wanted) or declared.explains(case)
         shapes = f"{case.result} has shape {case.yours[0].shape}, want {case.want[0].shape}."
         return found or Finding("cannot tell", shapes, {})
     fitted = fit(case.columns(), case.by_setting(case.yours))
     if fitted.condition > CONDITION:
         alike = f"On these inputs, the terms {quoted(case.names)} look alike, so their factors cannot be told apart."
-        return _by_mistake(problem, case, arguments, mistakes) or Finding("cannot tell", alike, {}, fitted)
+        return declared.explains(case) or Finding("cannot tell", alike, {}, fitted)
+    simple = by_coefficients(case, fitted) or by_form(case, wanted)
+    if simple:
+        return simple
+    alone, more = by_quantity(case, problem.factors)
     return (
-        by_coefficients(case, fitted)
-        or by_form(case, wanted)
-        or by_quantity(case, problem.factors, exact=True)
-        or _by_mistake(problem, case, arguments, mistakes)
-        or by_quantity(case, problem.factors, exact=False)
+        alone
+        or declared.explains(case)
+        or more
         or by_unknown_coefficients(case, fitted)
-        or Finding("cannot tell", _not_this(case, mistakes), {}, fitted)
+        or Finding("cannot tell", _not_this(case, declared.mistakes), {}, fitted)
     )
 
 
-def _by_mistake(
-    problem: Problem, case: Case, arguments: Sequence[str], mistakes: Mapping[str, KnownMistake]
-) -> Finding | None:
-    """A declared mistake that gives the same wrong numbers."""
-    results = list(problem.terms)
-    for name, mistake in mistakes.items():
-        theirs = []
-        for draw in problem.draws:
+class _Declared:
+    """The declared mistakes of an exercise, carried out on the draws when the first of them is asked for."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        arguments: Sequence[str],
+        mistakes: Mapping[str, KnownMistake],
+        yours: Mapping[str, Sequence[Array]],
+    ) -> None:
+        self.problem, self.arguments, self.mistakes, self.yours = problem, arguments, mistakes, yours
+
+    @cached_property
+    def results(self) -> dict[str, dict[str, list[Array]]]:
+        """What each mistake returns, those first that agree with all of somebody's results."""
+        found = {}
+        for name, mistake in self.mistakes.items():
+            returned = self._carried_out(mistake)
+            if returned is not None:
+                found[name] = returned
+        return dict(
+            sorted(found.items(), key=lambda item: not all(equal(self.yours[r], a) for r, a in item[1].items()))
+        )
+
+    def _carried_out(self, mistake: KnownMistake) -> dict[str, list[Array]] | None:
+        names = list(self.problem.terms)
+        results: dict[str, list[Array]] = {name: [] for name in names}
+        for draw in self.problem.draws:
             try:
                 with np.errstate(all="ignore"):
-                    found = _as_results(mistake.wrong(*problem.arguments(draw, arguments)), results)
+                    found = _as_results(mistake.wrong(*self.problem.arguments(draw, self.arguments)), names)
             except Exception:  # a mistake that cannot be carried out at these sizes explains nothing
-                break
-            if isinstance(found, str) or found[case.result].shape != case.yours[len(theirs)].shape:
-                break
-            theirs.append(found[case.result])
-        else:
+                return None
+            if isinstance(found, str):
+                return None
+            for name, array in found.items():
+                results[name].append(array)
+        return results
+
+    def explains(self, case: Case) -> Finding | None:
+        """A mistake that gives the same wrong numbers."""
+        for name, results in self.results.items():
+            theirs = results[case.result]
             if equal(case.yours, theirs) and not equal(theirs, case.want):
-                terms = [t for t in mistake.terms if t in case.names] or list(mistake.terms)
-                return Finding(
-                    "declared mistake",
-                    f"{case.result} is what comes out if one {_lower(name)}.",
-                    dict.fromkeys(terms, "declared"),
-                    mistake=name,
-                )
-    return None
+                terms = [t for t in self.mistakes[name].terms if t in case.names] or list(self.mistakes[name].terms)
+                cause = f"{case.result} is what comes out if one {_lower(name)}."
+                return Finding("declared mistake", cause, dict.fromkeys(terms, "declared"), mistake=name)
+        return None
 
 
 def _lower(name: str) -> str:
