@@ -19,6 +19,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -331,8 +332,8 @@ def _(dy, x, weight):
 # ## 3. Layer norm
 #
 # Batch norm turned by ninety degrees: each sample is normalised over its own $D$ features. The derivation is that of
-# the lesson `batchnorm`, with one difference that is easy to miss. There, $\gamma$ was the same for everything in a sum and
-# could be taken out of it. Here the sums run over the features, and each feature has its own $\gamma_d$. With
+# the lesson `batchnorm`, with one difference that is easy to miss. There, $\gamma$ was the same for everything in a
+# sum and could be taken out of it. Here the sums run over the features, and each feature has its own $\gamma_d$. With
 # $\bar{\hat{x}}_{nd} = \gamma_d \bar{y}_{nd}$ and $s_n = \sqrt{\sigma_n^2 + \epsilon}$:
 #
 # $$
@@ -982,7 +983,7 @@ WRONG_ATTENTION: dict[str, tuple[dict[str, Any], tuple[str, ...], str | None]] =
     "drops the sum of the softmax": ({"norm": 0.0}, ("norm",), "`norm` is 0"),
     "flips the sign of the sum of the softmax": ({"norm": -1.0}, ("norm",), "`norm` is -1"),
     "normalises over the queries instead of the keys": ({"axis": 0}, ("norm",), None),
-    "forgets 1/sqrt(d)": ({"scale": 1.0}, ("dq", "dk"), "`dq` is sqrt(d): it lacks a factor 1/sqrt(d)"),
+    "forgets 1/sqrt(d)": ({"scale": 1.0}, ("dq", "dk"), "`dq` and `dk` is sqrt(d): it lacks a factor 1/sqrt(d)"),
     "forgets the transpose of ds": ({"dk": lambda ds: ds}, ("dk",), None),
     "forgets the transpose of p": ({"dv": lambda p: p}, ("dv",), None),
 }
@@ -992,7 +993,7 @@ for _name, (_changes, _terms, _cause) in WRONG_ATTENTION.items():
     )
 
 
-@lesson.mistake("attention_backward", "divides by d", terms=("dq", "dk"), cause="`dq` is 1/sqrt(d)")
+@lesson.mistake("attention_backward", "divides by d", terms=("dq", "dk"), cause="`dq` and `dk` is 1/sqrt(d)")
 def _(dy, q, k, v, p):
     return _attention_steps(dy, q, k, v, p, scale=1 / q.shape[1])
 
@@ -1159,7 +1160,7 @@ def _(dh, dc, c_prev, i, f, g, o, tanh_c):
     return _cell(dh, dc, c_prev, i, f, g, o, tanh_c, into_c=dc)
 
 
-@_cell_mistake("forgets the slope of tanh(c)", ("i_h", "f_h", "g_h", "c_h"), "`i_h` is 1/(1 - tanh_c**2)")
+@_cell_mistake("forgets the slope of tanh(c)", ("i_h", "f_h", "g_h", "c_h"), "`g_h` and `c_h` is 1/(1 - tanh_c**2)")
 def _(dh, dc, c_prev, i, f, g, o, tanh_c):
     return _cell(dh, dc, c_prev, i, f, g, o, tanh_c, into_c=dc + dh * o)
 
@@ -1229,87 +1230,100 @@ def _(dh, dc, c_prev, i, f, g, o, tanh_c):
 
 
 # %% [markdown]
-# ## Beside the library
+# ## PyTorch
 #
-# The same seven gradients from minigrad's own layers, which are held to PyTorch's numbers elsewhere, and from PyTorch
-# itself where it is installed.
+# The same seven gradients from PyTorch's layers, recorded, and live where it is installed; and from minigrad's layers.
+# PyTorch has no function that begins with the gates of an LSTM, so its cell gets an identity for a weight matrix.
 
 
 # %%
-def library_gradients(library: Any, tensor: Callable[[np.ndarray], Any], drawn: dict[str, dict[str, Any]]) -> dict:
-    """Gradients from a library with PyTorch's names, by exercise, for the drawn inputs and upstream gradients."""
-    functional = library.nn.functional
-    found = {}
-
-    def gradients(name: str, outputs: Any, leaves: list[Any], upstream: list[np.ndarray]) -> None:
-        seeds = [tensor(seed) for seed in upstream]
-        found[name] = [g.detach().numpy() for g in library.autograd.grad(outputs, leaves, seeds)]
-
-    def leaves(name: str, *wanted: str) -> list[Any]:
-        return [tensor(drawn[name][one]).requires_grad_() for one in wanted]
-
-    (scores,) = leaves("cross_entropy", "scores")
-    loss = functional.cross_entropy(scores, library.tensor(drawn["cross_entropy"]["labels"]))
-    gradients("cross_entropy", [loss], [scores], [drawn["cross_entropy"]["dloss"]])
-    x, weight, bias = leaves("linear", "x", "weight", "bias")
-    gradients("linear", [functional.linear(x, weight, bias)], [x, weight, bias], [drawn["linear"]["dy"]])
-    x, gamma, beta = leaves("layer_norm", "x", "gamma", "beta")
-    y = functional.layer_norm(x, x.shape[-1:], gamma, beta, drawn["layer_norm"]["eps"])
-    gradients("layer_norm", [y], [x, gamma, beta], [drawn["layer_norm"]["dy"]])
-    x, weight, bias = leaves("convolution", "x", "weight", "bias")
-    y = functional.conv2d(x, weight, bias, stride=2, padding=1)
-    gradients("convolution", [y], [x, weight, bias], [drawn["convolution"]["dy"]])
-    image, grid = leaves("sample", "image", "grid")
-    y = functional.grid_sample(image[None, None], grid[None, None], align_corners=True)[0, 0, 0]
-    gradients("sample", [y], [image, grid], [drawn["sample"]["dy"]])
-    q, k, v = leaves("attention", "q", "k", "v")
-    y = functional.scaled_dot_product_attention(q[None], k[None], v[None])[0]
-    gradients("attention", [y], [v, q, k], [drawn["attention"]["dy"]])
-    return found
-
-
-def our_gradients(drawn: dict[str, dict[str, Any]]) -> dict:
-    """The same gradients by the exercises' solutions."""
-    solutions = {
-        "cross_entropy": cross_entropy_backward,
-        "linear": linear_backward,
-        "layer_norm": layer_norm_backward,
-        "convolution": convolution_backward,
-        "sample": sample_backward,
-        "attention": attention_backward,
-    }
-    found = {}
-    for name, solution in solutions.items():
-        question = lesson.exercise_named(f"{name}_backward").question
-        assert question is not None
-        results = solution(*(drawn[name][parameter] for parameter in question.parameters))
-        found[name] = [results] if isinstance(results, np.ndarray) else list(results)
-    found["attention"] = [found["attention"][place] for place in (0, 3, 4)]  # dv, dq, dk
-    return found
-
-
-@lesson.compare("Beside the library")
-def beside_the_library(run: Run) -> None:
-    import minigrad
-
-    drawn = {}
+def fixed_problems() -> dict[str, dict[str, Any]]:
+    """The first random problem of each exercise, by the name of the layer."""
+    problems = {}
     for exercise in lesson.exercise_list:
         assert exercise.question is not None
-        drawn[exercise.name.removesuffix("_backward")] = exercise.question.problem.draws[0].values
-    theirs = library_gradients(minigrad, lambda array: minigrad.tensor(array), drawn)
+        problems[exercise.name.removesuffix("_backward")] = exercise.question.problem.draws[0].values
+    return problems
 
-    def live(torch: Any, name: str, place: int) -> Any:
-        found = library_gradients(torch, lambda array: torch.tensor(array), drawn)[name][place]
-        return torch.tensor(found)
 
-    for name, results in our_gradients(drawn).items():
-        for place, result in enumerate(results):
-            run.compare(
-                f"{name}, gradient {place + 1}",
-                result,
-                recorded=theirs[name][place],
-                live=lambda torch, name=name, place=place: live(torch, name, place),
-            )
+def library_gradients(library: Any) -> dict[str, np.ndarray]:
+    """Each gradient, as "layer dx", by a library that has PyTorch's names."""
+    functional, problems, found = library.nn.functional, fixed_problems(), {}
+
+    def gradients(layer: str, function: Callable[..., Any], inputs: str, upstream: str = "dy") -> None:
+        values = problems[layer]
+        leaves = [library.tensor(values[name]).requires_grad_() for name in inputs.split()]
+        outputs = function(*leaves)
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        seeds = [
+            library.tensor(values[name]).reshape(o.shape) for name, o in zip(upstream.split(), outputs, strict=True)
+        ]
+        for name, gradient in zip(inputs.split(), library.autograd.grad(outputs, leaves, seeds), strict=True):
+            found[f"{layer} d{name}"] = gradient.detach().numpy()
+
+    def sampler(image: Any, grid: Any) -> Any:
+        return functional.grid_sample(image[None, None], grid[None, None], align_corners=True)[0, 0, 0]
+
+    def attention_of_one(q: Any, k: Any, v: Any) -> Any:
+        return functional.scaled_dot_product_attention(q[None], k[None], v[None])[0]
+
+    def cell(ai: Any, af: Any, ag: Any, ao: Any, c_prev: Any) -> Any:
+        size = c_prev.shape[1]
+        module = library.nn.LSTMCell(4 * size, size, bias=False, dtype=library.float64)
+        weights = {"weight_ih": np.eye(4 * size), "weight_hh": np.zeros((4 * size, size))}
+        module.load_state_dict({name: library.tensor(weight) for name, weight in weights.items()})
+        return module(library.cat([ai, af, ag, ao], 1), (0 * c_prev, c_prev))
+
+    labels = library.tensor(problems["cross_entropy"]["labels"])
+    gradients("cross_entropy", lambda scores: functional.cross_entropy(scores, labels), "scores", "dloss")
+    gradients("linear", functional.linear, "x weight bias")
+    eps = problems["layer_norm"]["eps"]
+    gradients(
+        "layer_norm", lambda x, gamma, beta: functional.layer_norm(x, x.shape[1:], gamma, beta, eps), "x gamma beta"
+    )
+    gradients("convolution", lambda *tensors: functional.conv2d(*tensors, stride=2, padding=1), "x weight bias")
+    gradients("sample", sampler, "image grid")
+    gradients("attention", attention_of_one, "q k v")
+    gradients("lstm_cell", cell, "ai af ag ao c_prev", "dh dc")
+    return found
+
+
+def our_gradients() -> dict[str, np.ndarray]:
+    """The same gradients by the solutions of the exercises."""
+    found = {}
+    for layer, values in fixed_problems().items():
+        exercise = lesson.exercise_named(f"{layer}_backward")
+        assert exercise.question is not None
+        results = exercise.solution(*(values[name] for name in exercise.question.parameters))
+        results = (results,) if isinstance(results, np.ndarray) else results
+        found |= {f"{layer} {name}": result for name, result in zip(exercise.question.terms, results, strict=True)}
+    return found
+
+
+def recorded_by_torch() -> dict[str, np.ndarray]:
+    """Load the values that tests/reference/record_backward_passes_lesson.py has recorded."""
+    with (resources.files("lessons.foundations") / "backward_passes_torch.npz").open("rb") as file:
+        return dict(np.load(file, allow_pickle=False))
+
+
+@lesson.compare("PyTorch")
+def pytorch(run: Run) -> None:
+    import minigrad
+
+    ours, recorded, of_minigrad = our_gradients(), recorded_by_torch(), library_gradients(minigrad)
+    of_torch: dict[str, np.ndarray] = {}
+
+    def live(torch: Any, name: str) -> np.ndarray:
+        if not of_torch:
+            of_torch.update(library_gradients(torch))
+        return of_torch[name]
+
+    names = sorted(recorded.keys() - {"torch_version"})
+    for name in names:
+        run.claim(f"minigrad's layer: {name}", error(of_minigrad[name], ours[name]), below=1e-12)
+    for name in names:
+        run.compare(name, ours[name], recorded=recorded[name], live=lambda torch, name=name: live(torch, name))
+    run.note(f"Recorded with PyTorch {recorded['torch_version']}.")
 
 
 # %% [markdown]

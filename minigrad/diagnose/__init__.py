@@ -26,8 +26,9 @@ and a wrong factor on one of them, and how the factor changes with the sizes tel
     found.terms, found.cause       # ("var",), "The factor on `var` is N/(N-1): it was divided by N-1, the forward ..."
 
 It names only what fits exactly. Constant factors are tried first, then right numbers in a wrong arrangement, a factor
-that is one of the inputs or named values, mistakes that were declared; for the gradients of intermediates, each is
-judged from the candidate's own gradients of the steps before it. Otherwise it says that it cannot tell.
+that is one of the inputs or named values, mistakes that were declared, and other forward passes. The gradients of
+intermediates are each judged from the candidate's own gradients of the steps before it. If nothing fits, it says that
+it cannot tell.
 """
 
 from __future__ import annotations

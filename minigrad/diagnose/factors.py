@@ -50,7 +50,7 @@ def _of_one(d: str) -> Iterator[Factor]:
     yield factor(
         f"{d}/({d}-1)",
         lambda n: safe(n, n - 1),
-        f"was divided by {d}-1, the forward divides by {d} (or it was multiplied by {d} where {d}-1 belongs)",
+        f"was divided by {d}-1, the forward divides by {d}",
     )
     yield factor(f"({d}-1)/{d}", lambda n: safe(n - 1, n), f"was divided by {d}, the forward divides by {d}-1")
     yield factor(f"sqrt({d})", lambda n: math.sqrt(n), f"lacks a factor 1/sqrt({d})")
@@ -71,6 +71,15 @@ def _of_one(d: str) -> Iterator[Factor]:
     yield factor(f"{d}/({d}-2)", lambda n: safe(n, n - 2), f"was divided by {d}-2, the forward divides by {d}")
     yield factor(f"({d}-1)/({d}+1)", lambda n: (n - 1) / (n + 1), f"was scaled by {d}+1 for {d}-1")
     yield factor(f"{d}/({d}+1)", lambda n: n / (n + 1), f"was divided by {d}+1, the forward divides by {d}")
+
+
+def _of_a_fixed(d: str, n: int) -> Iterator[Factor]:
+    """Factors of code that has the number of the first problem in the place of the size."""
+    meaning = f"has the number {n} where {d} belongs"
+    yield Factor(f"{d}/{n}", lambda sizes: sizes[d] / n, meaning, (d,))
+    yield Factor(f"{n}/{d}", lambda sizes: n / sizes[d], meaning, (d,))
+    yield Factor(f"sqrt({d}/{n})", lambda sizes: math.sqrt(sizes[d] / n), meaning, (d,))
+    yield Factor(f"sqrt({n}/{d})", lambda sizes: math.sqrt(n / sizes[d]), meaning, (d,))
 
 
 def _of_two(d: str, e: str) -> Iterator[Factor]:
@@ -112,7 +121,7 @@ class KnownFactors:
         # A dimension of one size everywhere could be any number: 1/4 would be called 1/N.
         dims = [d for d in first if any(s[d] != first[d] for s in sizes)]
         found = [ONE, *_PLAIN, *map(_negated, _PLAIN[2:])]
-        singles = [f for d in dims for f in _of_one(d)]
+        singles = [f for d in dims for f in (*_of_one(d), *_of_a_fixed(d, first[d]))]
         doubles = [f for d, e in itertools.combinations(dims, 2) for f in _of_two(d, e)]
         for group in (singles, doubles):
             found += group + [_negated(f) for f in group]

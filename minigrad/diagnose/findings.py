@@ -221,23 +221,30 @@ def _power_text(quantity: str, power: float) -> str:
 
 
 def _power_meaning(quantity: str, power: float, declared: bool) -> str:
-    if declared:
-        return f"it should be 1, and {quantity} is not"
-    root = _power_text(quantity, abs(power))
-    return f"a factor {root} is missing" if power < 0 else f"there is a factor {root} too many"
+    text = quantity if declared else _power_text(quantity, power)
+    if text.startswith("1/"):
+        return f"a factor {text[2:]} is missing"
+    return f"there is a factor {text} too many"
 
 
 def by_unknown_coefficients(case: Case, found: Fit) -> Finding | None:
     """The terms explain everything, but a coefficient is no constant that we know."""
     if not found.explains or any(len(c) <= len(case.names) for c in case.by_setting(case.yours)):
         return None  # as many unknowns as elements would explain anything
-    wrong = {}
+    wrong: dict[str, str] = {}
+    dims: list[str] = []
     for name, column in zip(case.names, found.coefficients.T, strict=True):
         factor = case.known.recognise(column)
         if factor is not ONE:
-            wrong[name] = factor.text if factor is not None else f"{column[0]:.6g}"
+            wrong[name] = factor.text if factor is not None else _numbers(column)
+            dims += factor.dims if factor is not None else []
     if not wrong:
         return None
-    named = [f"on `{name}` {text}" for name, text in wrong.items()]
-    cause = f"The factor should be 1, and at the first sizes it is {' and '.join(named)}."
-    return Finding("wrong term", cause, wrong, found)
+    named = [f"on `{name}` it is {text}" for name, text in wrong.items()]
+    cause = f"The factor on every term should be 1; {' and '.join(named)}, which is no constant that is known here."
+    return Finding("wrong term", cause, wrong, found, dims=tuple(dict.fromkeys(dims)))
+
+
+def _numbers(column: Array) -> str:
+    different = list(dict.fromkeys(f"{value:.6g}" for value in column))
+    return different[0] if len(different) == 1 else f"{different[0]} (at other sizes {', '.join(different[1:3])})"

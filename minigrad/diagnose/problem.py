@@ -26,6 +26,7 @@ class Draw:
     inputs: dict[str, Any]
     upstream: dict[str, Array]
     values: dict[str, Any]
+    named: tuple[str, ...]
     want: dict[str, Array] = field(default_factory=dict)
     terms: dict[str, dict[str, Array]] = field(default_factory=dict)
 
@@ -122,7 +123,7 @@ class Problem:
         clash = (set(inputs) & set(named)) | ((set(inputs) | set(named)) & set(upstream))
         if clash:
             raise DiagnoseError(f"diagnose: {min(clash)!r} is the name of two values; rename one of them")
-        return Draw(sizes, setting, inputs, upstream, {**sizes, **inputs, **named, **upstream})
+        return Draw(sizes, setting, inputs, upstream, {**sizes, **inputs, **named, **upstream}, tuple(named))
 
     def is_gradient(self, result: str) -> bool:
         """Whether a result is the gradient of something, not the value of it."""
@@ -163,15 +164,21 @@ class Problem:
             raise DiagnoseError(f"diagnose: the forward names no value {result!r}")
         return np.asarray(draw.values[result])
 
-    def split(self, draw: Draw, result: str, given: Mapping[str, Array]) -> dict[str, Array]:
-        """The terms of a result, computed from the gradients in `given` where it depends on those."""
+    def split(
+        self,
+        draw: Draw,
+        result: str,
+        given: Mapping[str, Array],
+        change: Mapping[str, Callable[..., Any]] | None = None,
+    ) -> dict[str, Array]:
+        """The terms of a result, from the gradients in `given` and with named values replaced by `change`."""
         parts = self.terms[result]
         if not self.is_gradient(result):
             shape = draw.want[result].shape
             return {t.name: np.broadcast_to(t.value(draw.values) if t.value else 0.0, shape) for t in parts}
         intermediates = list(dict.fromkeys(name for term in parts for name in term.through))
         upstream = [draw.upstream[name] for name in self.upstream]
-        found = cuts.paths(self.forward, draw.inputs, upstream, result[1:], intermediates, given)
+        found = cuts.paths(self.forward, draw.inputs, upstream, result[1:], intermediates, given, change)
         scale = max(float(np.abs(part).max(initial=0.0)) for part in found.values())
         terms = {term.name: np.zeros_like(next(iter(found.values()))) for term in parts}
         for through, part in found.items():

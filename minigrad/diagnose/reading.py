@@ -21,6 +21,7 @@ from .findings import (
     equal,
     quoted,
 )
+from .forwards import by_forward, by_forward_and_factors
 from .parts import Diagnosis
 from .problem import Draw, Problem, parameters
 from .regression import CONDITION, fit
@@ -152,8 +153,10 @@ def _finding(
     return (
         alone
         or declared.explains(case)
+        or by_forward(problem, case)
         or more
         or by_unknown_coefficients(case, fitted)
+        or by_forward_and_factors(problem, case)
         or Finding("cannot tell", _not_this(case, declared.mistakes), {}, fitted)
     )
 
@@ -222,34 +225,62 @@ def _told(problem: Problem, judged: Sequence[tuple[Case, Finding]]) -> Diagnosis
     """One diagnosis of all wrong results; what is certain about one does not wait for the others."""
     certain = [finding for _, finding in judged if finding.kind != "cannot tell"]
     kinds = {finding.kind for finding in certain}
-    status = next((k for k in ("wrong term", "declared mistake", "wrong form") if k in kinds), "cannot tell")
-    causes = list(dict.fromkeys(finding.cause for _, finding in judged))
-    steps = [case.result for case, _ in judged]
+    status = next(
+        (k for k in ("wrong term", "declared mistake", "wrong forward", "wrong form") if k in kinds), "cannot tell"
+    )
+    wrong = [case.result for case, _ in judged]
     lines: list[str] = []
-    for case, finding in judged:
+    for same in _alike(judged):
+        case, finding = same[0]
         name = "Your result" if len(problem.terms) == 1 else f"Your {case.result}"
         if finding.fit is not None or finding.shown is not None:
-            lines += [*table(case, finding, problem.settings, name), ""]
+            lines += table(case, finding, problem.settings, name)
+            if len(same) > 1:
+                lines.append(f"({', '.join(case.result for case, _ in same[1:])}: the same factors.)")
+            lines.append("")
+    causes = [_joined_cause(same) for same in _alike(judged)]
     lines += causes
     if problem.has_steps:
-        lines.append(_steps_said(problem, steps))
+        lines.append(_steps_said(problem, wrong))
     factors = {name: text for finding in certain for name, text in finding.terms.items()}
     return Diagnosis(
         status,
         terms=tuple(factors),
         cause=" ".join(causes[:2]),
         lines=tuple(lines),
-        results=tuple(steps),
+        results=tuple(wrong),
         factors=tuple(factors.items()),
         mistake=next((finding.mistake for finding in certain if finding.mistake), None),
     )
 
 
+def _alike(judged: Sequence[tuple[Case, Finding]]) -> list[list[tuple[Case, Finding]]]:
+    """The results grouped by what is wrong with them: terms in the same places with the same factors."""
+    groups: dict[Any, list[tuple[Case, Finding]]] = {}
+    for i, (case, finding) in enumerate(judged):
+        places = tuple((case.names.index(n) if n in case.names else -1, text) for n, text in finding.terms.items())
+        constant = finding.kind == "wrong term" and set(finding.terms.values()) != {"0"}
+        key = (len(case.names), places) if constant else i
+        groups.setdefault(key, []).append((case, finding))
+    return list(groups.values())
+
+
+def _joined_cause(same: Sequence[tuple[Case, Finding]]) -> str:
+    """The cause of the first result, with the terms of the others that suffer from the same."""
+    finding = same[0][1]
+    if len(same) == 1 or len(set(finding.terms.values())) > 1:
+        return finding.cause
+    together = quoted([name for _, other in same for name in other.terms])
+    first = next(iter(finding.terms.values()))
+    meaning = finding.cause.partition(f" is {first}: ")[2]
+    return f"The factor on each of {together} is {first}" + (f": {meaning}" if meaning else ".")
+
+
 def _steps_said(problem: Problem, wrong: Sequence[str]) -> str:
     right = [name for name in problem.terms if name not in wrong]
     if not right:
-        return "Each result was judged from your own gradients of the steps before it."
-    return f"{', '.join(right)}: right, given your own gradients of the steps before."
+        return "Each result was judged from your own results of the other steps."
+    return f"{', '.join(right)}: right, given your own results of the other steps."
 
 
 __all__ = ["Draw", "KnownMistake", "diagnose_problem"]
