@@ -106,7 +106,7 @@ def _of_two(d: str, e: str) -> Iterator[Factor]:
 
 def _negated(factor: Factor) -> Factor:
     return Factor(
-        f"-{factor.text}" if factor.text.isalnum() else f"-({factor.text})",
+        f"-({factor.text})" if factor.text.endswith("-1") else f"-{factor.text}",
         lambda sizes: -factor.value(sizes),
         f"{factor.meaning}, and has the wrong sign",
         factor.dims,
