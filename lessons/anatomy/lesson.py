@@ -209,6 +209,7 @@ class Lesson:
         terms: Mapping[str, Sequence[Term]],
         upstream: Sequence[str] = ("dy",),
         factors: Mapping[str, Callable[[dict[str, Any]], Any]] | None = None,
+        meanings: Mapping[str, str] | None = None,
         tolerance: float = 1e-9,
         skeleton: str = "",
     ) -> Callable[[F], F]:
@@ -224,6 +225,7 @@ class Lesson:
                 respect to "x"; a result whose terms have ``value`` is the named value itself.
             upstream: the names of the gradients that arrive at the outputs.
             factors: quantities that mistakes may have multiplied terms with, by name, from the values.
+            meanings: what a constant factor says about the mistake, where it is not the usual.
             skeleton: the code with gaps, for the hints; made from the terms unless given.
         """
 
@@ -233,7 +235,7 @@ class Lesson:
                 raise LessonError(f"exercise {exercise}: has two questions")
             parameters = tuple(inspect.signature(target.solution).parameters)
             target.question = Question(
-                forward, inputs, sizes, terms, upstream, factors or {}, parameters, tolerance, skeleton
+                forward, inputs, sizes, terms, upstream, factors or {}, meanings or {}, parameters, tolerance, skeleton
             )
             if target.check is None:
                 target.check = target.question.check

@@ -71,6 +71,7 @@ class Question:
     terms: Mapping[str, Sequence[Term]]
     upstream: Sequence[str]
     factors: Mapping[str, Callable[[dict[str, Any]], Any]]
+    meanings: Mapping[str, str]
     parameters: Sequence[str]
     tolerance: float = 1e-9
     skeleton: str = field(default="")
@@ -84,7 +85,13 @@ class Question:
             for result, parts in self.terms.items()
         }
         return diagnose.Problem(
-            self.forward, self.inputs, terms, sizes=self.sizes, upstream=self.upstream, factors=self.factors
+            self.forward,
+            self.inputs,
+            terms,
+            sizes=self.sizes,
+            upstream=self.upstream,
+            factors=self.factors,
+            meanings=self.meanings,
         )
 
     def call(self, candidate: Callable[..., Any], draw: Draw) -> Any:

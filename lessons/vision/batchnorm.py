@@ -1806,7 +1806,7 @@ WRONG_SUMS: dict[str, tuple[Callable[..., tuple[Any, ...]], tuple[str, ...], str
     "takes means instead of sums": (
         lambda dy, x_hat: ((dy * x_hat).mean(axis=0), dy.mean(axis=0)),
         ("dgamma", "dbeta"),
-        "`dgamma` is 1/N",
+        "`dgamma` and `dbeta` is 1/N",
     ),
     "sums over the features": (
         lambda dy, x_hat: ((dy * x_hat).sum(axis=1), dy.sum(axis=1)),

@@ -168,6 +168,11 @@ def parser() -> argparse.ArgumentParser:
     command = dev.add_parser("check", help="prove that every exercise's check can fail")
     _add_name(command, nargs="?")
     command.set_defaults(command=commands.dev_check)
+    command = dev.add_parser("new", help="begin a lesson that runs, is tested, and passes dev check")
+    command.add_argument("name", metavar="NAME", help="of the lesson and its module, such as layer_norm")
+    command.add_argument("--subject", default="foundations", metavar="SUBJECT", help="its folder (foundations)")
+    command.add_argument("--out", type=Path, metavar="DIR", help="write lesson and tests there, not into the checkout")
+    command.set_defaults(command=commands.dev_new)
     return top
 
 

@@ -215,12 +215,26 @@ def dev_check(args: argparse.Namespace) -> int:
     found = [problem for lesson in lessons for problem in problems(lesson)]
     for problem in found:
         print(f"{screen.style().bad('FAIL')} {problem}")
-    exercises = sum(len(lesson.exercise_list) for lesson in lessons)
-    mistakes = sum(len(exercise.mistakes) for lesson in lessons for exercise in lesson.exercise_list)
+    exercises = [exercise for lesson in lessons for exercise in lesson.exercise_list]
+    mistakes = sum(len(exercise.mistakes) for exercise in exercises)
+    terms = sum(len(exercise.question.all_terms()) for exercise in exercises if exercise.question is not None)
     if not found:
         told_apart = f"stubs, solutions and {counted(mistakes, 'declared mistake')}"
-        print(f"{counted(exercises, 'exercise')}: {told_apart} are told apart.")
+        print(f"{counted(len(exercises), 'exercise')}: {told_apart} are told apart.")
+        if terms:
+            print(f"{counted(terms, 'term')}: each is found when it is zeroed, negated or doubled.")
     return FAILED if found else OK
+
+
+def dev_new(args: argparse.Namespace) -> int:
+    from lessons.workbench.scaffold import new_lesson
+
+    lesson, test = new_lesson(args.name, args.subject, args.out)
+    name = args.name if args.out is None else lesson
+    print(f"Wrote {lesson} and {test}. Next:")
+    for command in (f"minigrad run {name} --quick", f"pytest -q {test}", f"minigrad dev check {name}"):
+        print(f"    {command}")
+    return OK
 
 
 def counted(count: int, singular: str, plural: str = "") -> str:

@@ -22,8 +22,8 @@ SPOILERS: dict[str, Callable[[Any], Any]] = {
 def problems(lesson: Lesson) -> list[str]:
     """What is wrong with the exercises of ``lesson``: nothing when the list is empty.
 
-    For each exercise: the stub says "not started", the solution and its variants pass, every declared mistake fails, and
-    so does the solution with one of its results zeroed, negated or doubled.  Where the exercise has a question: its
+    For each exercise: the stub says "not started", the solution and its variants pass, every declared mistake fails,
+    and so does the solution with one of its results zeroed, negated or doubled.  Where the exercise has a question: its
     forward pass agrees with numerical derivatives, every mistake has its declared diagnosis, and zeroing, negating or
     doubling any single term is diagnosed as just that.
     """
@@ -103,7 +103,7 @@ def _question_problems(exercise: Exercise, question: Question) -> Iterator[str]:
             yield f"the term {term!r} {done} should fail the check, which said: {outcome.status}"
         elif found is None or dict(found.factors).get(term) != factor:
             said = f"{found.status}: {found.cause}" if found is not None else "nothing"
-            yield f"the term {term!r} {done} should be diagnosed as the factor {factor} on it; the diagnosis said {said}"
+            yield f"the term {term!r} {done} should be diagnosed as the factor {factor} on it; it was as {said}"
 
 
 def forward_problems(question: Question) -> Iterator[str]:

@@ -27,12 +27,18 @@ MOST_CUTS = 5
 class Named:
     """What a forward pass receives as its first argument: `mu = named("mu", x.mean(0))` gives a value its name.
 
-    Cut values are detached. Split values go on as leaves of their own, so that a gradient which somebody else
-    computed can be put in where they were: `before` holds the value as it was computed, `after` the leaf.
+    Cut values are detached; changed ones are replaced by a function of them. Split values go on as leaves of their own,
+    so that a gradient which somebody else computed can be put in where they were: `before` holds the value as it was
+    computed, `after` the leaf.
     """
 
-    def __init__(self, cut: frozenset[str] = frozenset(), split: frozenset[str] = frozenset()) -> None:
-        self.cut, self.split = cut, split
+    def __init__(
+        self,
+        cut: frozenset[str] = frozenset(),
+        split: frozenset[str] = frozenset(),
+        change: Mapping[str, Callable[[Tensor], Tensor]] | None = None,
+    ) -> None:
+        self.cut, self.split, self.change = cut, split, change or {}
         self.before: dict[str, Tensor] = {}
         self.after: dict[str, Tensor] = {}
 
@@ -44,6 +50,8 @@ class Named:
                 f"diagnose: the forward names {name!r}, which is {type(value).__name__}; name Tensors, "
                 "and compute them with minigrad's functions"
             )
+        if name in self.change:
+            value = self.change[name](value)
         self.before[name] = value
         if name in self.split:
             value = value.detach().requires_grad_()
@@ -72,9 +80,11 @@ def _outputs(result: Any) -> tuple[Tensor, ...]:
     return outputs
 
 
-def run_forward(forward: Forward, inputs: Mapping[str, Any]) -> tuple[tuple[Array, ...], dict[str, Array]]:
+def run_forward(
+    forward: Forward, inputs: Mapping[str, Any], change: Mapping[str, Callable[[Tensor], Tensor]] | None = None
+) -> tuple[tuple[Array, ...], dict[str, Array]]:
     """The outputs of the forward pass and its named values, as arrays."""
-    named = Named()
+    named = Named(change=change)
     with enable_grad():
         outputs = _outputs(forward(named, **_leaves(inputs)))
     return tuple(o.detach().numpy() for o in outputs), {
@@ -83,10 +93,17 @@ def run_forward(forward: Forward, inputs: Mapping[str, Any]) -> tuple[tuple[Arra
 
 
 def gradients(
-    forward: Forward, inputs: Mapping[str, Any], upstream: Sequence[Any], wrt: Sequence[str]
+    forward: Forward,
+    inputs: Mapping[str, Any],
+    upstream: Sequence[Any],
+    wrt: Sequence[str],
+    change: Mapping[str, Callable[[Tensor], Tensor]] | None = None,
 ) -> dict[str, Array]:
-    """The gradients with respect to inputs and named values, given one upstream array for each output."""
-    return _backward(forward, inputs, upstream, wrt, {}, frozenset())
+    """The gradients with respect to inputs and named values, given one upstream array for each output.
+
+    `change` maps named values to functions that replace them: the gradients are then those of another forward pass.
+    """
+    return _backward(forward, inputs, upstream, wrt, {}, frozenset(), change)
 
 
 def _backward(
@@ -96,9 +113,10 @@ def _backward(
     wrt: Sequence[str],
     given: Mapping[str, Array],
     cut: frozenset[str],
+    change: Mapping[str, Callable[[Tensor], Tensor]] | None = None,
 ) -> dict[str, Array]:
     """One backward pass with some values cut, and with the gradients in `given` put in where they belong."""
-    named, leaves = Named(cut, frozenset(given)), _leaves(inputs)
+    named, leaves = Named(cut, frozenset(given), change), _leaves(inputs)
     with enable_grad():
         outputs = _outputs(forward(named, **leaves))
     if len(outputs) != len(upstream):
@@ -131,6 +149,7 @@ def paths(
     wrt: str,
     intermediates: Sequence[str],
     given: Mapping[str, Array] | None = None,
+    change: Mapping[str, Callable[[Tensor], Tensor]] | None = None,
 ) -> dict[frozenset[str], Array]:
     """The gradient with respect to `wrt`, split by the set of intermediates that it flows through.
 
@@ -141,6 +160,7 @@ def paths(
         wrt: an input, or a named value.
         intermediates: at most five named values.
         given: gradients with respect to named values, taken as they are instead of being computed.
+        change: functions that replace named values.
 
     Returns:
         an array of the shape of `wrt` for each subset of `intermediates`; their sum is the whole gradient.
@@ -160,7 +180,8 @@ def paths(
     ]
     whole = frozenset(intermediates)
     within = {
-        subset: _backward(forward, inputs, upstream, (wrt,), given or {}, whole - subset)[wrt] for subset in subsets
+        subset: _backward(forward, inputs, upstream, (wrt,), given or {}, whole - subset, change)[wrt]
+        for subset in subsets
     }  # the paths whose intermediates are all in the subset
     exactly: dict[frozenset[str], Array] = {}
     for subset in subsets:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -47,7 +47,11 @@ def _of_one(d: str) -> Iterator[Factor]:
 
     yield factor(d, lambda n: n, f"lacks a factor 1/{d}")
     yield factor(f"1/{d}", lambda n: safe(1, n), f"has one factor 1/{d} too many")
-    yield factor(f"{d}/({d}-1)", lambda n: safe(n, n - 1), f"was divided by {d}-1, the forward divides by {d}")
+    yield factor(
+        f"{d}/({d}-1)",
+        lambda n: safe(n, n - 1),
+        f"was divided by {d}-1, the forward divides by {d}",
+    )
     yield factor(f"({d}-1)/{d}", lambda n: safe(n - 1, n), f"was divided by {d}, the forward divides by {d}-1")
     yield factor(f"sqrt({d})", lambda n: math.sqrt(n), f"lacks a factor 1/sqrt({d})")
     yield factor(f"1/sqrt({d})", lambda n: safe(1, math.sqrt(n)), f"has one factor 1/sqrt({d}) too many")
@@ -67,6 +71,15 @@ def _of_one(d: str) -> Iterator[Factor]:
     yield factor(f"{d}/({d}-2)", lambda n: safe(n, n - 2), f"was divided by {d}-2, the forward divides by {d}")
     yield factor(f"({d}-1)/({d}+1)", lambda n: (n - 1) / (n + 1), f"was scaled by {d}+1 for {d}-1")
     yield factor(f"{d}/({d}+1)", lambda n: n / (n + 1), f"was divided by {d}+1, the forward divides by {d}")
+
+
+def _of_a_fixed(d: str, n: int) -> Iterator[Factor]:
+    """Factors of code that has the number of the first problem in the place of the size."""
+    meaning = f"has the number {n} where {d} belongs"
+    yield Factor(f"{d}/{n}", lambda sizes: sizes[d] / n, meaning, (d,))
+    yield Factor(f"{n}/{d}", lambda sizes: n / sizes[d], meaning, (d,))
+    yield Factor(f"sqrt({d}/{n})", lambda sizes: math.sqrt(sizes[d] / n), meaning, (d,))
+    yield Factor(f"sqrt({n}/{d})", lambda sizes: math.sqrt(n / sizes[d]), meaning, (d,))
 
 
 def _of_two(d: str, e: str) -> Iterator[Factor]:
@@ -93,7 +106,7 @@ def _of_two(d: str, e: str) -> Iterator[Factor]:
 
 def _negated(factor: Factor) -> Factor:
     return Factor(
-        f"-{factor.text}" if factor.text.isalnum() else f"-({factor.text})",
+        f"-({factor.text})" if factor.text.endswith("-1") else f"-{factor.text}",
         lambda sizes: -factor.value(sizes),
         f"{factor.meaning}, and has the wrong sign",
         factor.dims,
@@ -103,16 +116,17 @@ def _negated(factor: Factor) -> Factor:
 class KnownFactors:
     """All the constants that we recognise for these dimensions, the simplest first, with their values at the sizes."""
 
-    def __init__(self, sizes: Sequence[Sizes]) -> None:
+    def __init__(self, sizes: Sequence[Sizes], meanings: Mapping[str, str] | None = None) -> None:
         first = sizes[0]
         # A dimension of one size everywhere could be any number: 1/4 would be called 1/N.
         dims = [d for d in first if any(s[d] != first[d] for s in sizes)]
         found = [ONE, *_PLAIN, *map(_negated, _PLAIN[2:])]
-        singles = [f for d in dims for f in _of_one(d)]
+        singles = [f for d in dims for f in (*_of_one(d), *_of_a_fixed(d, first[d]))]
         doubles = [f for d, e in itertools.combinations(dims, 2) for f in _of_two(d, e)]
         for group in (singles, doubles):
             found += group + [_negated(f) for f in group]
-        self.factors = found
+        self.factors = [replace(f, meaning=(meanings or {}).get(f.text, f.meaning)) for f in found[1:]]
+        self.factors.insert(0, ONE)
         self.values = np.array([[f.value(s) for s in sizes] for f in found])
 
     def recognise(self, coefficients: Array) -> Factor | None:

@@ -142,7 +142,7 @@ def quantities(case: Case, extra: Mapping[str, Any]) -> Iterator[tuple[str, list
     """Arrays that broadcast to the result, which somebody may have multiplied a term with: name, values, positive."""
     shapes = [w.shape for w in case.want]
     first = case.draws[0].values
-    names = [n for n, v in first.items() if n not in case.draws[0].sizes and n not in case.draws[0].upstream]
+    names = [n for n, v in first.items() if n not in case.draws[0].sizes]
     for name in [*extra, *names]:
         values = []
         for draw, shape in zip(case.draws, shapes, strict=True):
@@ -160,53 +160,59 @@ def quantities(case: Case, extra: Mapping[str, Any]) -> Iterator[tuple[str, list
             yield name, values, all(np.all(v > 0) for v in values)
 
 
-def by_quantity(case: Case, extra: Mapping[str, Any], exact: bool) -> Finding | None:
-    """A power of one quantity on some of the terms; with `exact`, nothing else may be wrong besides."""
-    names = case.names
-    subsets = [tuple(names)] + [s for k in range(1, len(names)) for s in itertools.combinations(names, k)]
-    yours = case.by_setting(case.yours)
-    flat = {name: case.by_setting([part[name] for part in case.parts]) for name in names}
+def by_quantity(case: Case, extra: Mapping[str, Any]) -> tuple[Finding | None, Finding | None]:
+    """A power of one quantity as the factor on some of the terms: with nothing else wrong, and with more wrong.
+
+    For each quantity the result is fitted by all terms and by all terms times it, so that one regression decides on
+    which terms it stands.
+    """
+    names, yours = case.names, case.by_setting(case.yours)
+    plain = case.columns()
+    more: Finding | None = None
     for quantity, values, positive in quantities(case, extra):
         base = case.by_setting(values)
         for power in POWERS if quantity not in extra else (1.0,):
             if not positive and power % 1:
                 continue
             with np.errstate(all="ignore"):
-                factor = [b**power for b in base]
-            if not all(np.all(np.isfinite(f)) for f in factor):
+                multiplied = [(b**power)[:, None] * c for b, c in zip(base, plain, strict=True)]
+            if not all(np.all(np.isfinite(m)) for m in multiplied):
                 continue
-            for subset in subsets:
-                columns = [
-                    [f * c if name in subset else c for f, c in zip(factor, flat[name], strict=True)] for name in names
-                ]
-                text = quantity if quantity in extra else _power_text(quantity, power)
-                if exact:
-                    sums = [np.sum(parts, axis=0) for parts in zip(*columns, strict=True)]
-                    if equal(yours, sums):
-                        whole = subset == tuple(names)
-                        on = f"every term of {case.result}" if whole and len(names) > 1 else quoted(subset)
-                        cause = f"The factor on {on} is {text}: {_power_meaning(quantity, power, quantity in extra)}."
-                        shown = dict.fromkeys(subset, text)
-                        return Finding("wrong term", cause, shown, shown=shown)
-                    continue
-                found = fit([np.stack(c, axis=1) for c in zip(*columns, strict=True)], yours)
-                if not found.explains:
-                    continue
-                factors = [case.known.recognise(column) for column in found.coefficients.T]
-                if any(f is None for f in factors):
-                    continue
-                shown = {}
-                for name, f in zip(names, factors, strict=True):
-                    assert f is not None
-                    if name in subset and f.text != "0":
-                        shown[name] = text if f is ONE else f"{f.text} * {text}"
-                    elif f is not ONE:
-                        shown[name] = f.text
-                if not any(name in subset and factors[names.index(name)].text != "0" for name in names):  # type: ignore[union-attr]
-                    continue
-                cause = " ".join(f"The factor on `{name}` is {f}." for name, f in shown.items())
-                return Finding("wrong term", cause, shown, shown=shown)
-    return None
+            found = fit([np.concatenate(pair, axis=1) for pair in zip(plain, multiplied, strict=True)], yours)
+            if not found.explains:
+                continue
+            text = quantity if quantity in extra else _power_text(quantity, power)
+            shown = _factors_with(case, found, text)
+            if not shown or not any(text in factor for factor in shown.values()):
+                continue
+            if set(shown.values()) != {text}:
+                cause = " ".join(f"The factor on `{name}` is {factor}." for name, factor in shown.items())
+                more = more or Finding("wrong term", cause, shown, shown=shown)
+                continue
+            whole = len(shown) == len(names) > 1
+            on = f"every term of {case.result}" if whole else quoted(list(shown))
+            cause = f"The factor on {on} is {text}: {_power_meaning(quantity, power, quantity in extra)}."
+            return Finding("wrong term", cause, shown, shown=shown), None
+    return None, more
+
+
+def _factors_with(case: Case, found: Fit, text: str) -> dict[str, str] | None:
+    """The wrong terms with their factors, from coefficients of the terms and of the terms times a quantity."""
+    shown: dict[str, str] = {}
+    count = len(case.names)
+    for k, name in enumerate(case.names):
+        alone = case.known.recognise(found.coefficients[:, k])
+        times = case.known.recognise(found.coefficients[:, count + k])
+        if alone is None or times is None:
+            return None
+        if times.text == "0":
+            if alone is not ONE:
+                shown[name] = alone.text
+        elif alone.text == "0":
+            shown[name] = text if times is ONE else f"{times.text} * {text}"
+        else:
+            return None  # a sum of both, which is no mistake that we could name
+    return shown
 
 
 def _power_text(quantity: str, power: float) -> str:
@@ -215,23 +221,30 @@ def _power_text(quantity: str, power: float) -> str:
 
 
 def _power_meaning(quantity: str, power: float, declared: bool) -> str:
-    if declared:
-        return f"it should be 1, and {quantity} is not"
-    root = _power_text(quantity, abs(power))
-    return f"a factor {root} is missing" if power < 0 else f"there is a factor {root} too many"
+    text = quantity if declared else _power_text(quantity, power)
+    if text.startswith("1/"):
+        return f"a factor {text[2:]} is missing"
+    return f"there is a factor {text} too many"
 
 
 def by_unknown_coefficients(case: Case, found: Fit) -> Finding | None:
     """The terms explain everything, but a coefficient is no constant that we know."""
-    if not found.explains:
-        return None
-    wrong = {}
+    if not found.explains or any(len(c) <= len(case.names) for c in case.by_setting(case.yours)):
+        return None  # as many unknowns as elements would explain anything
+    wrong: dict[str, str] = {}
+    dims: list[str] = []
     for name, column in zip(case.names, found.coefficients.T, strict=True):
         factor = case.known.recognise(column)
         if factor is not ONE:
-            wrong[name] = factor.text if factor is not None else f"{column[0]:.6g}"
+            wrong[name] = factor.text if factor is not None else _numbers(column)
+            dims += factor.dims if factor is not None else []
     if not wrong:
         return None
-    named = [f"on `{name}` {text}" for name, text in wrong.items()]
-    cause = f"The factor should be 1, and at the first sizes it is {' and '.join(named)}."
-    return Finding("wrong term", cause, wrong, found)
+    named = [f"on `{name}` it is {text}" for name, text in wrong.items()]
+    cause = f"The factor on every term should be 1; {' and '.join(named)}, which is no constant that is known here."
+    return Finding("wrong term", cause, wrong, found, dims=tuple(dict.fromkeys(dims)))
+
+
+def _numbers(column: Array) -> str:
+    different = list(dict.fromkeys(f"{value:.6g}" for value in column))
+    return different[0] if len(different) == 1 else f"{different[0]} (at other sizes {', '.join(different[1:3])})"

@@ -40,6 +40,8 @@ class Diagnosis:
     - "right": every result is what the tape computes;
     - "wrong term": terms carry a wrong factor, and `factors` says which;
     - "declared mistake": it is a mistake that the author has seen before, `mistake` by name;
+    - "wrong forward": it is the exact gradient of another forward pass, in which a named value is scaled or an input is
+      left out;
     - "wrong form": the numbers are right, but transposed, reversed, swapped or not summed up;
     - "cannot tell": none of these. `terms` is then empty, and `cause` says what was excluded.
 

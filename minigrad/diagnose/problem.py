@@ -1,4 +1,4 @@
-"""The question: a forward pass, the results that are asked for, and random draws of it at two sizes of each dimension."""
+"""The question: a forward pass, the results that are asked for, and random draws at two sizes of each dimension."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ class Draw:
     inputs: dict[str, Any]
     upstream: dict[str, Array]
     values: dict[str, Any]
+    named: tuple[str, ...]
     want: dict[str, Array] = field(default_factory=dict)
     terms: dict[str, dict[str, Array]] = field(default_factory=dict)
 
@@ -42,11 +43,12 @@ class Problem:
         upstream: the names of the gradients that arrive at the outputs.
         factors: named functions of the values (a dictionary) to arrays, which mistakes may have multiplied terms with;
             inputs and named values are tried anyway.
+        meanings: what a factor such as "N/(N-1)" says about the mistake, if not the usual: "it ..." goes on so.
         draws: random problems at each setting of the sizes.
 
     Raises:
-        DiagnoseError: when a term goes through what the forward does not name, when terms do not add up to the result, when
-            a term vanishes (a mistake in it could not be seen), or when names clash.
+        DiagnoseError: when a term goes through what the forward does not name, when terms do not add up to the
+            result, when a term vanishes (a mistake in it could not be seen), or when names clash.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Problem:
         sizes: Mapping[str, tuple[int, int]] | None = None,
         upstream: Sequence[str] = ("dy",),
         factors: Mapping[str, Callable[[dict[str, Any]], Any]] | None = None,
+        meanings: Mapping[str, str] | None = None,
         draws: int = 2,
         seed: int = 0,
     ) -> None:
@@ -66,6 +69,7 @@ class Problem:
         self.dims = {name: tuple(pair) for name, pair in (sizes or {}).items()}
         self.upstream = tuple(upstream)
         self.factors = dict(factors or {})
+        self.meanings = dict(meanings or {})
         self.count, self.seed = draws, seed
         names = [term.name for parts in self.terms.values() for term in parts]
         twice = {name for name in names if names.count(name) > 1}
@@ -101,8 +105,8 @@ class Problem:
                 for term in parts:
                     if not np.abs(found[term.name]).max(initial=0.0) > 1e-9 * scale:
                         raise DiagnoseError(
-                            f"diagnose: the term {term.name!r} of {result} vanishes at {draw.sizes}, so a mistake in it "
-                            "could not be seen; draw other inputs, or leave it out"
+                            f"diagnose: the term {term.name!r} of {result} vanishes at {draw.sizes}, so a mistake in "
+                            "it could not be seen; draw other inputs, or leave it out"
                         )
                 if np.abs(sum(found.values()) - whole).max(initial=0.0) > 1e-9 * scale:
                     raise DiagnoseError(f"diagnose: the terms of {result} do not add up to it at {draw.sizes}")
@@ -119,7 +123,7 @@ class Problem:
         clash = (set(inputs) & set(named)) | ((set(inputs) | set(named)) & set(upstream))
         if clash:
             raise DiagnoseError(f"diagnose: {min(clash)!r} is the name of two values; rename one of them")
-        return Draw(sizes, setting, inputs, upstream, {**sizes, **inputs, **named, **upstream})
+        return Draw(sizes, setting, inputs, upstream, {**sizes, **inputs, **named, **upstream}, tuple(named))
 
     def is_gradient(self, result: str) -> bool:
         """Whether a result is the gradient of something, not the value of it."""
@@ -160,15 +164,21 @@ class Problem:
             raise DiagnoseError(f"diagnose: the forward names no value {result!r}")
         return np.asarray(draw.values[result])
 
-    def split(self, draw: Draw, result: str, given: Mapping[str, Array]) -> dict[str, Array]:
-        """The terms of a result, computed from the gradients in `given` where it depends on those."""
+    def split(
+        self,
+        draw: Draw,
+        result: str,
+        given: Mapping[str, Array],
+        change: Mapping[str, Callable[..., Any]] | None = None,
+    ) -> dict[str, Array]:
+        """The terms of a result, from the gradients in `given` and with named values replaced by `change`."""
         parts = self.terms[result]
         if not self.is_gradient(result):
             shape = draw.want[result].shape
             return {t.name: np.broadcast_to(t.value(draw.values) if t.value else 0.0, shape) for t in parts}
         intermediates = list(dict.fromkeys(name for term in parts for name in term.through))
         upstream = [draw.upstream[name] for name in self.upstream]
-        found = cuts.paths(self.forward, draw.inputs, upstream, result[1:], intermediates, given)
+        found = cuts.paths(self.forward, draw.inputs, upstream, result[1:], intermediates, given, change)
         scale = max(float(np.abs(part).max(initial=0.0)) for part in found.values())
         terms = {term.name: np.zeros_like(next(iter(found.values()))) for term in parts}
         for through, part in found.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from .findings import (
     equal,
     quoted,
 )
+from .forwards import by_forward, by_forward_and_factors
 from .parts import Diagnosis
 from .problem import Draw, Problem, parameters
 from .regression import CONDITION, fit
@@ -44,8 +46,8 @@ def diagnose_problem(
 
     Args:
         problem: what is wanted, and its terms.
-        candidate: called with the values that `arguments` names, always with plain arrays and numbers; returns an array,
-            or a tuple of them when the problem has several results. Whatever it raises passes through.
+        candidate: called with the values that `arguments` names, always with plain arrays and numbers; returns an
+            array, or a tuple of them when the problem has several results. Whatever it raises passes through.
         arguments: names of inputs, named values, upstream gradients or sizes; the candidate's parameters if not given.
         mistakes: wrong versions by name, called as the candidate is.
     """
@@ -59,11 +61,12 @@ def diagnose_problem(
             return Diagnosis("cannot tell", cause=found, lines=(found,), results=tuple(results))
         for name, array in found.items():
             yours[name].append(array)
+    declared = _Declared(problem, names, mistakes or {}, yours)
     judged = []
     for name in results:
         cases = _cases(problem, name, yours)
         if cases:
-            findings = [(case, _finding(problem, case, yours, names, mistakes or {})) for case in cases]
+            findings = [(case, _finding(problem, case, declared)) for case in cases]
             told = [pair for pair in findings if pair[1].kind != "cannot tell"]
             judged.append((told or findings)[0])
     if not judged:
@@ -108,7 +111,7 @@ def _cases(problem: Problem, result: str, yours: Mapping[str, Sequence[Array]]) 
         with np.errstate(all="ignore"):
             given = [problem.split_given(draw, result, steps) for draw, steps in zip(draws, own, strict=True)]
         splits.insert(0, given)
-    known, cases = KnownFactors(problem.settings), []
+    known, cases = KnownFactors(problem.settings, problem.meanings), []
     for parts in splits:
         want = [np.asarray(sum(part.values())) for part in parts]
         if equal(mine, want):
@@ -122,9 +125,7 @@ def _cases(problem: Problem, result: str, yours: Mapping[str, Sequence[Array]]) 
 def _finding(
     problem: Problem,
     case: Case,
-    everything: Mapping[str, Sequence[Array]],
-    arguments: Sequence[str],
-    mistakes: Mapping[str, KnownMistake],
+    declared: _Declared,
 ) -> Finding:
     """The simplest explanation that fits exactly; of kind "cannot tell" if there is none."""
     broken = next((i for i, a in enumerate(case.yours) if not np.all(np.isfinite(a))), None)
@@ -138,50 +139,76 @@ def _finding(
     wanted = {name: [draw.want[name] for draw in problem.draws] for name in problem.terms}
     same_shape = all(a.shape == b.shape for a, b in zip(case.yours, case.want, strict=True))
     if not same_shape:
-        found = by_form(case, wanted) or _by_mistake(problem, case, arguments, mistakes)
+        found = by_form(case, wanted) or declared.explains(case)
         shapes = f"{case.result} has shape {case.yours[0].shape}, want {case.want[0].shape}."
         return found or Finding("cannot tell", shapes, {})
     fitted = fit(case.columns(), case.by_setting(case.yours))
     if fitted.condition > CONDITION:
         alike = f"On these inputs, the terms {quoted(case.names)} look alike, so their factors cannot be told apart."
-        return _by_mistake(problem, case, arguments, mistakes) or Finding("cannot tell", alike, {}, fitted)
+        return declared.explains(case) or Finding("cannot tell", alike, {}, fitted)
+    simple = by_coefficients(case, fitted) or by_form(case, wanted)
+    if simple:
+        return simple
+    alone, more = by_quantity(case, problem.factors)
     return (
-        by_coefficients(case, fitted)
-        or by_form(case, wanted)
-        or by_quantity(case, problem.factors, exact=True)
-        or _by_mistake(problem, case, arguments, mistakes)
-        or by_quantity(case, problem.factors, exact=False)
+        alone
+        or declared.explains(case)
+        or by_forward(problem, case)
+        or more
         or by_unknown_coefficients(case, fitted)
-        or Finding("cannot tell", _not_this(case, mistakes), {}, fitted)
+        or by_forward_and_factors(problem, case)
+        or Finding("cannot tell", _not_this(case, declared.mistakes), {}, fitted)
     )
 
 
-def _by_mistake(
-    problem: Problem, case: Case, arguments: Sequence[str], mistakes: Mapping[str, KnownMistake]
-) -> Finding | None:
-    """A declared mistake that gives the same wrong numbers."""
-    results = list(problem.terms)
-    for name, mistake in mistakes.items():
-        theirs = []
-        for draw in problem.draws:
+class _Declared:
+    """The declared mistakes of an exercise, carried out on the draws when the first of them is asked for."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        arguments: Sequence[str],
+        mistakes: Mapping[str, KnownMistake],
+        yours: Mapping[str, Sequence[Array]],
+    ) -> None:
+        self.problem, self.arguments, self.mistakes, self.yours = problem, arguments, mistakes, yours
+
+    @cached_property
+    def results(self) -> dict[str, dict[str, list[Array]]]:
+        """What each mistake returns, those first that agree with all of somebody's results."""
+        found = {}
+        for name, mistake in self.mistakes.items():
+            returned = self._carried_out(mistake)
+            if returned is not None:
+                found[name] = returned
+        return dict(
+            sorted(found.items(), key=lambda item: not all(equal(self.yours[r], a) for r, a in item[1].items()))
+        )
+
+    def _carried_out(self, mistake: KnownMistake) -> dict[str, list[Array]] | None:
+        names = list(self.problem.terms)
+        results: dict[str, list[Array]] = {name: [] for name in names}
+        for draw in self.problem.draws:
             try:
                 with np.errstate(all="ignore"):
-                    found = _as_results(mistake.wrong(*problem.arguments(draw, arguments)), results)
+                    found = _as_results(mistake.wrong(*self.problem.arguments(draw, self.arguments)), names)
             except Exception:  # a mistake that cannot be carried out at these sizes explains nothing
-                break
-            if isinstance(found, str) or found[case.result].shape != case.yours[len(theirs)].shape:
-                break
-            theirs.append(found[case.result])
-        else:
+                return None
+            if isinstance(found, str):
+                return None
+            for name, array in found.items():
+                results[name].append(array)
+        return results
+
+    def explains(self, case: Case) -> Finding | None:
+        """A mistake that gives the same wrong numbers."""
+        for name, results in self.results.items():
+            theirs = results[case.result]
             if equal(case.yours, theirs) and not equal(theirs, case.want):
-                terms = [t for t in mistake.terms if t in case.names] or list(mistake.terms)
-                return Finding(
-                    "declared mistake",
-                    f"{case.result} is what comes out if one {_lower(name)}.",
-                    dict.fromkeys(terms, "declared"),
-                    mistake=name,
-                )
-    return None
+                terms = [t for t in self.mistakes[name].terms if t in case.names] or list(self.mistakes[name].terms)
+                cause = f"{case.result} is what comes out if one {_lower(name)}."
+                return Finding("declared mistake", cause, dict.fromkeys(terms, "declared"), mistake=name)
+        return None
 
 
 def _lower(name: str) -> str:
@@ -198,34 +225,62 @@ def _told(problem: Problem, judged: Sequence[tuple[Case, Finding]]) -> Diagnosis
     """One diagnosis of all wrong results; what is certain about one does not wait for the others."""
     certain = [finding for _, finding in judged if finding.kind != "cannot tell"]
     kinds = {finding.kind for finding in certain}
-    status = next((k for k in ("wrong term", "declared mistake", "wrong form") if k in kinds), "cannot tell")
-    causes = list(dict.fromkeys(finding.cause for _, finding in judged))
-    steps = [case.result for case, _ in judged]
+    status = next(
+        (k for k in ("wrong term", "declared mistake", "wrong forward", "wrong form") if k in kinds), "cannot tell"
+    )
+    wrong = [case.result for case, _ in judged]
     lines: list[str] = []
-    for case, finding in judged:
+    for same in _alike(judged):
+        case, finding = same[0]
         name = "Your result" if len(problem.terms) == 1 else f"Your {case.result}"
         if finding.fit is not None or finding.shown is not None:
-            lines += [*table(case, finding, problem.settings, name), ""]
+            lines += table(case, finding, problem.settings, name)
+            if len(same) > 1:
+                lines.append(f"({', '.join(case.result for case, _ in same[1:])}: the same factors.)")
+            lines.append("")
+    causes = [_joined_cause(same) for same in _alike(judged)]
     lines += causes
     if problem.has_steps:
-        lines.append(_steps_said(problem, steps))
+        lines.append(_steps_said(problem, wrong))
     factors = {name: text for finding in certain for name, text in finding.terms.items()}
     return Diagnosis(
         status,
         terms=tuple(factors),
         cause=" ".join(causes[:2]),
         lines=tuple(lines),
-        results=tuple(steps),
+        results=tuple(wrong),
         factors=tuple(factors.items()),
         mistake=next((finding.mistake for finding in certain if finding.mistake), None),
     )
 
 
+def _alike(judged: Sequence[tuple[Case, Finding]]) -> list[list[tuple[Case, Finding]]]:
+    """The results grouped by what is wrong with them: terms in the same places with the same factors."""
+    groups: dict[Any, list[tuple[Case, Finding]]] = {}
+    for i, (case, finding) in enumerate(judged):
+        places = tuple((case.names.index(n) if n in case.names else -1, text) for n, text in finding.terms.items())
+        constant = finding.kind == "wrong term" and set(finding.terms.values()) != {"0"}
+        key = (len(case.names), places) if constant else i
+        groups.setdefault(key, []).append((case, finding))
+    return list(groups.values())
+
+
+def _joined_cause(same: Sequence[tuple[Case, Finding]]) -> str:
+    """The cause of the first result, with the terms of the others that suffer from the same."""
+    finding = same[0][1]
+    if len(same) == 1 or len(set(finding.terms.values())) > 1:
+        return finding.cause
+    together = quoted([name for _, other in same for name in other.terms])
+    first = next(iter(finding.terms.values()))
+    meaning = finding.cause.partition(f" is {first}: ")[2]
+    return f"The factor on each of {together} is {first}" + (f": {meaning}" if meaning else ".")
+
+
 def _steps_said(problem: Problem, wrong: Sequence[str]) -> str:
     right = [name for name in problem.terms if name not in wrong]
     if not right:
-        return "Each result was judged from your own gradients of the steps before it."
-    return f"{', '.join(right)}: right, given your own gradients of the steps before."
+        return "Each result was judged from your own results of the other steps."
+    return f"{', '.join(right)}: right, given your own results of the other steps."
 
 
 __all__ = ["Draw", "KnownMistake", "diagnose_problem"]

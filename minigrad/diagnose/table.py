@@ -18,16 +18,16 @@ def table(case: Case, finding: Finding, settings: Sequence[Sizes], whose: str) -
     longest = max(len(name) for name in [*equations, "unexplained"])
     labels = {name: f"  {name:<{longest}}  {equation}".rstrip() for name, equation in equations.items()}
     width = min(max(map(len, [*labels.values(), "  unexplained"])), WIDTH) + 2
-    heads = [_label(settings, i) for i in shown]
+    heads = [_label(settings, i) for i in shown] if finding.fit is not None else ["factor"]
+    column_width = max([10, *(2 + len(text) for text in (finding.shown or {}).values())])
     lines = [
         f"{whose} as a sum of the derivation's terms:",
-        " " * width + "".join(f"{head:>10}" for head in heads) + "    want",
+        " " * width + "".join(f"{head:>{column_width}}" for head in heads) + "    want",
     ]
     for k, name in enumerate(equations):
         label = labels[name] if len(labels[name]) <= width else labels[name][: width - 3] + "..."
         if finding.fit is None:
-            texts = [(finding.shown or {}).get(name, "1")] + [""] * (len(shown) - 1)
-            cells = f"{texts[0]:>{10 * len(shown)}}"
+            cells = f"{(finding.shown or {}).get(name, '1'):>{column_width}}"
             verdict = "WRONG" if name in finding.terms else "ok"
         else:
             column = finding.fit.coefficients[:, k]
