@@ -121,8 +121,8 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--out", metavar="FILE", help="homework/NAME.py unless given; - prints it")
     command.set_defaults(command=commands.stub)
 
-    command = add("check", help="check what you wrote")
-    _add_name(command)
+    command = add("check", help="check what you wrote, all exercises of a lesson")
+    _add_name(command, nargs="?")
     command.add_argument("file", type=Path, nargs="?", metavar="FILE", help="homework/NAME.py unless given")
     command.set_defaults(command=commands.check)
 

@@ -15,6 +15,7 @@ from lessons.anatomy.run import Figure
 from lessons.anatomy.text import wrapped
 from lessons.workbench import catalogue, progress, report, screen
 from lessons.workbench.errors import UsageError
+from lessons.workbench.loop import commands as loop
 from lessons.workbench.sandbox import Submission, SubmissionError, check_in_child
 from lessons.workbench.sandbox.submission import clean
 
@@ -123,7 +124,8 @@ def stub(args: argparse.Namespace) -> int:
 
 
 def check(args: argparse.Namespace) -> int:
-    lesson = catalogue.find(args.name)
+    name = args.name or loop.current_lesson(homework("").parent)
+    lesson = catalogue.find(name)
     path = args.file or homework(lesson.name)
     style = screen.style()
     said = 0
@@ -137,7 +139,7 @@ def check(args: argparse.Namespace) -> int:
     try:
         outcomes = check_in_child(lesson, path, after=show)
     except FileNotFoundError as error:
-        raise UsageError(f"{path}: no such file; `minigrad stub {args.name}` writes one to start from") from error
+        raise UsageError(f"{path}: no such file; `minigrad stub {name}` writes one to start from") from error
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
     except SubmissionError as error:

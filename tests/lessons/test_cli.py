@@ -93,7 +93,7 @@ def test_version(capsys):
         (["dev"], "required"),
         (["reveal"], "required: NAME"),
         (["--plain", "list"], "--plain belongs to the bare command"),
-        (["--once", "--lesson", "btchnorm"], "no exercise is called 'btchnorm'; there are: batchnorm/forward"),
+        (["--once", "--lesson", "btchnorm"], "no lesson or exercise is called 'btchnorm'; did you mean batchnorm?"),
         (["bench", "batchnorm", "--rounds", "0"], "must be at least 1"),
         (["bench", "batchnrom"], "invalid choice: 'batchnrom'"),
         (["bench", "conv", "--threads", "1,0"], "must be at least 1"),

@@ -48,6 +48,15 @@ def _once(course: Course, name: str | None, args: argparse.Namespace) -> int:
         bell.close()
 
 
+def current_lesson(folder: Path) -> str:
+    """The lesson that the loop is at in ``folder``.  Raises `UsageError` when it has not been there."""
+    store = Store(folder)
+    current = store.load().current
+    if not current:
+        raise UsageError(f"which lesson? {folder} has none begun: name one, or begin with `minigrad`")
+    return current.split("/")[0]
+
+
 def hint(args: argparse.Namespace) -> int:
     """Check the exercise, and give the next hint that fits what is wrong with it."""
     task, store = _task(args)

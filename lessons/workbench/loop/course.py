@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -80,7 +81,10 @@ class Course:
         of_lesson = [task for task in self.tasks if task.lesson.name == name]
         if of_lesson:
             return next((task for task in of_lesson if not state.of(task.key).passed), of_lesson[0])
-        raise UsageError(f"no exercise is called {name!r}; there are: {', '.join(task.key for task in self.tasks)}")
+        known = [each for task in self.tasks for each in (task.lesson.name, task.exercise.name, task.key)]
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        advice = f"did you mean {near[0]}?" if near else "`minigrad list` shows the lessons"
+        raise UsageError(f"no lesson or exercise is called {name!r}; {advice}")
 
 
 def open_course(folder: Path, name: str | None = None) -> tuple[Course, str | None]:

@@ -157,7 +157,12 @@ def footer(course: Course, state: State, task: Task, doing: str, keys: str, fanc
 
 
 def json_verdict(task: Task, checked: Checked, attempts: int) -> dict[str, Any]:
-    """A verdict for programs; README.md says what each field means."""
+    """A verdict for programs.
+
+    ``status`` is that of `Outcome`, ``lines`` what a person reads, ``printed`` what the code printed; ``attempt``
+    counts different contents of the file, from 1, and ``seconds`` is the time since the save was noticed.
+    ``diagnosis`` is null where there is none.
+    """
     outcome = checked.outcome
     about = diagnosis_of(outcome)
     return {
