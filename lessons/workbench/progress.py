@@ -137,7 +137,10 @@ def _columns(stream: TextIO) -> int:
         return 80
 
 
-def fancy(stream: TextIO) -> bool:
+def fancy(stream: TextIO | None) -> bool:
+    """Whether blocks and the like can be written there."""
+    if stream is None:
+        return False
     try:
         "\N{FULL BLOCK}\N{LIGHT SHADE}".encode(stream.encoding or "ascii")
     except UnicodeEncodeError:

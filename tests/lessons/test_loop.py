@@ -108,6 +108,18 @@ def test_the_solution_is_the_last_hint_and_is_remembered():
     assert remembered()["toy/double"]["revealed"]
 
 
+def test_what_a_bug_does_is_shown_without_the_noise_that_it_makes(tmp_path):
+    write("return np.log(-1.0 - 0 * x) if times == 1 else 0 * x")
+    with toy(MPLCONFIGDIR=str(tmp_path / "new")) as terminal:  # matplotlib's first use of a folder is a loud one
+        seen = terminal.until(r"FAIL.*q quit")
+        terminal.press("w")
+        terminal.until(r"Yours ended in step 2 of \d+: the loss is not a number.*Figure: ", seen)
+        assert "Warning" not in terminal.said
+        assert "font" not in terminal.said
+        terminal.press("q")
+        terminal.ended()
+
+
 def test_reset_asks_first_and_keeps_a_backup():
     write("return 3 * x")
     mine = HOMEWORK.read_text(encoding="utf-8")
@@ -226,7 +238,7 @@ def test_an_error_of_ours_is_shown_with_the_terminal_restored():
     code = (
         "from lessons.workbench.loop import session; from lessons.workbench.cli import main\n"
         "def broken(self): raise ZeroDivisionError('planted')\n"
-        f"session.Session.list = broken; main(['--lesson', {TOY!r}])"
+        f"session.Session.show_list = broken; main(['--lesson', {TOY!r}])"
     )
     with ptys.Terminal([sys.executable, "-c", code]) as terminal:
         terminal.until("q quit")

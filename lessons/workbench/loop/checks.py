@@ -18,7 +18,7 @@ from lessons.workbench.sandbox.process import Child
 
 LIMITS = Limits(seconds=10.0)
 
-_turn = threading.Lock()  # one check at a time: recording warnings, which checks do, is not made for threads
+turn = threading.Lock()  # for one at a time: recording warnings, which checks do, is not made for threads
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Checker:
         def work(job: Job) -> None:
             lent = Lent(self.nursery)
             try:
-                with _turn, job.on_cancel(lent.end):
+                with turn, job.on_cancel(lent.end):
                     checked = check(lesson, exercise, path, self.limits, lent, begun)
                 job.post(checked)
             finally:

@@ -107,7 +107,7 @@ class Session:
             "h": self.hint,
             "w": self.what_if,
             "d": self.diff,
-            "l": self.list,
+            "l": self.show_list,
             "x": self.reset,
             "r": self.check,
             "q": self.quit,
@@ -238,7 +238,7 @@ class Session:
         shown = views.diff_lines(lines, self.style) or ["  Yours is the solution, letter by letter."]
         self._tell("diff", ["", *shown], lines=lines)
 
-    def list(self) -> None:
+    def show_list(self) -> None:
         self._state = self.store.load()
         rows = [
             {"lesson": task.lesson.name, "exercise": task.exercise.name, **vars(self._state.of(task.key))}
@@ -268,7 +268,10 @@ class Session:
             self.job = None
 
     def close(self) -> None:
+        job = self.job
         self.cancel()
+        if job is not None:
+            job.join(1.0)  # so that nothing of ours runs while Python shuts down
         self.checker.close()
         self.store.close()
 

@@ -109,7 +109,7 @@ class Terminal:
         for line in lines:
             print(line)
         self._draw()
-        sys.stdout.flush()
+        _flush()
 
     def footer(self, lines: list[str]) -> None:
         """Let these lines stand at the bottom, where the terminal can do that."""
@@ -188,7 +188,7 @@ class Terminal:
         self._saved = saved  # before the change: whatever happens between the two is undone
         termios.tcsetattr(sys.stdin, termios.TCSADRAIN, modes)
         self._draw()
-        sys.stdout.flush()
+        _flush()
 
     def _give_back(self) -> None:
         if self._saved is not None:
@@ -245,7 +245,7 @@ class Terminal:
             self._resizing = False
             self._erase()
             self._draw()
-            sys.stdout.flush()
+            _flush()
         if self._reads_terminal and self._saved is None:
             self._take()  # we were in the background, and may be back
 
@@ -256,3 +256,8 @@ class Terminal:
         before = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGTSTP)  # stops here
         signal.signal(signal.SIGTSTP, before)
+
+
+def _flush() -> None:
+    if sys.stdout is not None:  # it is None when the program was started with it closed
+        sys.stdout.flush()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 from lessons.anatomy import Exercise, Lesson, Run
 from lessons.anatomy.consequence import Comparison, side_by_side
 from lessons.anatomy.text import Style, wrapped
-from lessons.workbench.loop.checks import Lent
+from lessons.workbench.loop.checks import Lent, turn
 from lessons.workbench.loop.jobs import Bell, Job
 from lessons.workbench.loop.plot import Series, curves
 from lessons.workbench.sandbox import Limits, Nursery, Submission, SubmissionError
@@ -62,7 +64,8 @@ def train(
     def work(job: Job) -> None:
         lent = Lent(nursery)
         try:
-            with job.on_cancel(lent.end):
+            with turn, job.on_cancel(lent.end), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of divisions by zero in yours: what comes of them is the point
                 _train(lesson, exercise, path, out, lent, job.post)
         finally:
             after()
@@ -94,6 +97,9 @@ def _train(
     except OSError as error:
         post(Failed((f"cannot read {path}: {error.strerror}",)))
         return
+    except ValueError as error:
+        post(Failed((f"That is the lesson's fault, not yours: {error}",)))
+        return
     post(Trained(comparison))  # before the figure: the first import of matplotlib takes a while
     try:
         post(Drawn(draw(comparison, f"{lesson.name}-{exercise.name}", out)))
@@ -121,6 +127,7 @@ def lines(comparison: Comparison, style: Style, width: int, fancy: bool) -> list
 
 def draw(comparison: Comparison, name: str, out: Path) -> tuple[Path, ...]:
     """Write the figure as NAME.svg, NAME.png and its numbers as NAME.npz into ``out``.  Raises ``OSError``."""
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # its remarks about fonts would land in the footer
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7.5, 4.2), layout="constrained")
