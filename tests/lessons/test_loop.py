@@ -204,12 +204,16 @@ def test_saving_the_same_again_is_no_new_attempt():
 def test_arrows_and_pasted_text_press_nothing():
     with toy() as terminal:
         seen = terminal.until("q quit")
-        terminal.press("\x1b[A\x1bOB\x1b[3~")
+        for keys in ("\x1b[A\x1b[D", "\x1bOH\x1b[3~", "\x1b[1;5H"):  # up, left; home, delete; control-home
+            terminal.press(keys)
+            time.sleep(0.2)
         terminal.press("a long text that holds q and x and n")
         time.sleep(0.3)
         terminal.press("?")
-        terminal.until("what would this bug do", seen)
+        terminal.until("l  list", seen)
         assert terminal.process.poll() is None
+        assert "Hint" not in terminal.said
+        assert "diff would" not in terminal.said
         terminal.press("Q")
         assert terminal.ended() == 0
 

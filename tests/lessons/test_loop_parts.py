@@ -268,7 +268,7 @@ def test_curves_fit_their_width_and_go_where_they_should(braille, width):
 
 
 def test_curves_have_no_gaps_where_they_are_steep():
-    series = Series("s", np.array([0.0, 0.0, 10.0, 10.0]), "o", "34")
+    series = Series("s", np.repeat([0.0, 10.0], 50), "o", "34")
     lines = curves([series], 40, 10, PLAIN, braille=False)[:10]
     assert all("o" in line for line in lines)
 

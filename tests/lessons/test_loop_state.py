@@ -119,14 +119,17 @@ def test_a_state_of_a_newer_version_is_refused_and_left_alone(store):
 
 
 def test_changes_of_two_processes_do_not_lose_each_other(store):
-    """Each adds 40 attempts; without the lock around reading and writing, some would be lost."""
+    """Each adds 50 attempts, as slowly as a slow drive; without the lock, some would be lost."""
     code = (
-        "from pathlib import Path\nfrom lessons.workbench.loop.state import Store\nstore = Store(Path('homework'))\n"
-        "for _ in range(40):\n    with store.change() as state: state.of('a/b').attempts += 1\n"
+        "import sys, time\nfrom pathlib import Path\nfrom lessons.workbench.loop.state import Store\n"
+        "store = Store(Path('homework'))\nPath(sys.argv[1]).touch()\n"
+        "while not (Path('0').exists() and Path('1').exists()): time.sleep(0.001)\n"
+        "for _ in range(50):\n"
+        "    with store.change() as state:\n        time.sleep(0.002); state.of('a/b').attempts += 1\n"
     )
-    workers = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]
+    workers = [subprocess.Popen([sys.executable, "-c", code, str(n)]) for n in range(2)]
     assert [worker.wait() for worker in workers] == [0, 0]
-    assert store.load().of("a/b").attempts == 80
+    assert store.load().of("a/b").attempts == 100
 
 
 def test_a_second_loop_learns_who_has_the_folder(store):
