@@ -315,7 +315,8 @@ def test_a_child_does_not_outlive_its_parent(homework, tmp_path, confined):
         "    print(submission._child.process.pid, flush=True)\n"
         "    time.sleep(60)\n"
     )
-    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
+    command, env = [sys.executable, "-c", code], {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as parent:
         pid = int(parent.stdout.readline())
         assert not is_gone(pid, attempts=1)
         parent.kill()
