@@ -191,6 +191,17 @@ def test_the_account_names_every_harm(confined):
     assert "PYTEST_CURRENT_TEST" not in environment
 
 
+def test_the_file_cannot_change_the_account(confined):
+    """It is sent before the file runs, which may do what it likes to the code that sends."""
+    text = (
+        "codec = sys.modules['lessons.workbench.sandbox.codec']\npack = codec.pack\n"
+        "codec.pack = lambda head, value=None: pack({**head, 'isolation': {'writes': 'lie'}}, value)\n"
+    )
+    with confined(text) as submission:
+        assert "lie" not in str(submission.isolation)
+        assert set(HARMS) <= set(submission.isolation)
+
+
 @pytest.mark.parametrize(
     ("harm", "body"),
     [
