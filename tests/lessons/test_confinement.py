@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -86,7 +87,7 @@ def test_landlock(body, said, tmp_path):
     here.mkdir()
     (out / "old").write_text("old")
     said_now = alone(
-        f"landlock.restrict(confine._readable(), [{str(here)!r}, '/dev/null'])",
+        f"landlock.restrict(confine.readable_paths()[0], [{str(here)!r}, '/dev/null'])",
         body.format(out=str(out), here=str(here)),
     )
     assert said_now == said
@@ -117,7 +118,7 @@ def test_a_world_of_its_own(body, said, tmp_path):
         port = server.getsockname()[1]
         body = body.format(out=str(out), here=str(here), port=port, pid=os.getpid())
         assert (
-            alone(f"done = namespaces.enter({str(here)!r}, 2**20)\n    assert all(done.values()), done", body) == said
+            alone(f"if not all(namespaces.enter({str(here)!r}, 2**20).values()): raise OSError('mounts')", body) == said
         )
     assert [(p.name, p.read_text()) for p in out.iterdir()] == [("old", "old")]
     assert not list(here.iterdir())  # what was written lay in memory, and is gone
@@ -146,7 +147,7 @@ def test_when_the_keeper_is_killed_everything_in_its_world_ends(tmp_path):
         f"try: namespaces.enter({str(tmp_path)!r}, 2**20)\n"
         "except OSError: print('no namespaces'); os._exit(0)\n"
         "if os.fork() == 0: os.setsid()\n"  # leaves the process group, so that only the namespace holds it
-        "print('ready', flush=True)\ntime.sleep(20)\nprint('ended by itself', flush=True)\n"
+        "os.write(1, b'ready\\n')\ntime.sleep(20)\nos.write(1, b'ended by itself')\n"
     )
     keeper = subprocess.Popen(
         [sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -189,6 +190,17 @@ def test_the_account_names_every_harm(confined):
     assert not files
     assert not Path(cwd).exists()
     assert "PYTEST_CURRENT_TEST" not in environment
+
+
+def test_the_file_cannot_change_the_account(confined):
+    """It is sent before the file runs, which may do what it likes to the code that sends."""
+    text = (
+        "codec = sys.modules['lessons.workbench.sandbox.codec']\npack = codec.pack\n"
+        "codec.pack = lambda head, value=None: pack({**head, 'isolation': {'writes': 'lie'}}, value)\n"
+    )
+    with confined(text) as submission:
+        assert "lie" not in str(submission.isolation)
+        assert set(HARMS) <= set(submission.isolation)
 
 
 @pytest.mark.parametrize(
@@ -235,6 +247,37 @@ def f(x):
         np.testing.assert_array_equal(gradient, [0, 2, 4])
         assert shape == (2,)
         assert submission.printed == "from a thread\n"
+
+
+@LINUX
+def test_the_solutions_cannot_be_read_where_lessons_are_installed(tmp_path):
+    """As from a wheel: the package beside others, in a folder on the path, and no checkout around it."""
+    site = tmp_path / "site-packages"
+    for name in ("lessons", "minigrad", "kernels"):
+        shutil.copytree(ROOT / name, site / name, ignore=shutil.ignore_patterns("__pycache__", "*.png", "*.svg"))
+    (site / "other.py").write_text("ONE = 1")
+    (tmp_path / "student").mkdir()
+    student = tmp_path / "student" / "hw.py"
+    student.write_text(
+        "def other():\n    import other, minigrad.nn, numpy.fft\n    return other.ONE\n"
+        "def solution():\n    from lessons.vision.batchnorm import forward\n"
+    )
+    code = (
+        "from lessons.workbench.sandbox import Limits, Submission, SubmissionError\nimport lessons\n"
+        f"with Submission({str(student)!r}, Limits(confined=True)) as s:\n"
+        "    print(lessons.__path__[0], s.isolation['reads'], s.functions['other'](), sep='|')\n"
+        "    try: s.functions['solution'](); print('imported')\n"
+        "    except SubmissionError as error: print(error.lines[0])\n"
+    )
+    command = [sys.executable, "-P", "-c", code] if sys.version_info >= (3, 11) else [sys.executable, "-c", code]
+    env = {**os.environ, "PYTHONPATH": str(site)}
+    done = subprocess.run(command, cwd=site, env=env, capture_output=True, text=True)
+    where, reads, one, said = done.stdout.replace("\n", "|").split("|")[:4]
+    assert Path(where).parent == site, done.stderr
+    if reads == "NOT denied":
+        pytest.skip("no Landlock here")
+    assert one == "1"
+    assert said.startswith("PermissionError")
 
 
 def test_what_is_missing_is_said(monkeypatch):

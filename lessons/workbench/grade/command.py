@@ -39,7 +39,7 @@ def grade(args: argparse.Namespace) -> bool:
             names = ", ".join(lesson.name for lesson in lessons_named([]).values())
             raise UsageError(f"{args.folder}: no file is for a lesson that we know ({names}); say which with --lesson")
     account = report.Report(args.out, args.folder, report.settings(list(known.values()), limits), found, ignored)
-    kept = 0 if args.fresh else account.resume()
+    kept = account.resume(args.fresh)
     account.write()  # before the work, so that a place that cannot be written to shows now
     if kept:
         print(f"Kept from {args.out}: {kept} of {len(found)} students, whose files have not changed.")

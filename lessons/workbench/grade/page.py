@@ -82,7 +82,8 @@ def _student(student: dict[str, Any]) -> str:
     parts = [f"<details><summary>{escape(student['name'])}: {student['passed']} of {student['total']}</summary>"]
     for each in student["exercises"]:
         parts.append(f"<p>{escape(_name(each))} {_mark(each['status'])}</p>")
-        said = [*each["lines"], *(each["diagnosis"]["lines"] if each["diagnosis"] else [])]
+        explained = each["diagnosis"]["lines"] if each["diagnosis"] else []
+        said = [*each["lines"], *(line for line in explained if line not in each["lines"])]
         if said:
             parts.append(f"<pre>{escape(chr(10).join(said))}</pre>")
         if each["printed"]:

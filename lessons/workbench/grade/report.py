@@ -96,7 +96,7 @@ FIELDS: dict[str, dict[str, str]] = {
 
 
 def settings(lessons: Sequence[Lesson], limits: Limits) -> dict[str, Any]:
-    """What results depend on, besides the submission: where it differs, nothing of an old report is kept."""
+    """What results depend on, besides the submission: results of reports that differ in it do not mix."""
     limited = asdict(limits)
     del limited["readable"]
     return {
@@ -157,10 +157,12 @@ class Report:
                 }  # fmt: skip
                 self.results[student.name][lesson, exercise] = result
 
-    def resume(self) -> int:
+    def resume(self, fresh: bool = False) -> int:
         """Keep finished students of the report at ``path`` whose files have not changed; returns how many.
 
-        Raises `UsageError` when there is a file that is no such report.
+        With ``fresh``, none are kept, and only a file that is no report at all is refused.
+
+        Raises `UsageError` when there is a file that is no such report, or one for something else.
         """
         try:
             text = self.path.read_bytes()
@@ -169,9 +171,18 @@ class Report:
         except OSError as error:
             raise UsageError(f"--out {self.path}: cannot read it ({error.strerror})") from error
         old = _parsed(text, self.path)
-        if old["settings"] != self.settings:
-            return 0
+        try:
+            return 0 if fresh else self._keep(old)
+        except (AttributeError, IndexError, KeyError, TypeError):
+            raise _no_report(self.path) from None
+
+    def _keep(self, old: dict[str, Any]) -> int:
         before = {student["name"]: student for student in old["students"]}
+        advice = "choose another --out, or replace it with --fresh"
+        if old["settings"] != self.settings:
+            raise UsageError(f"--out {self.path}: made for other lessons, with other limits or versions; {advice}")
+        if before and not before.keys() & self.results.keys():
+            raise UsageError(f"--out {self.path}: made for other students ({', '.join(list(before)[:3])}...); {advice}")
         kept = 0
         for student in self.students:
             known = before.get(student.name)
@@ -239,12 +250,16 @@ def _parsed(text: bytes, path: Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError):
         readable = False
     if not readable:
-        raise UsageError(
-            f"--out {path}: this file exists and is no report of `minigrad grade` (version {VERSION}); "
-            "move it away, or choose another --out"
-        )
+        raise _no_report(path)
     assert isinstance(old, dict)
     return old
+
+
+def _no_report(path: Path) -> UsageError:
+    return UsageError(
+        f"--out {path}: this file exists and is no report of `minigrad grade` (version {VERSION}); "
+        "move it away, or choose another --out"
+    )
 
 
 def _summary(students: Iterable[dict[str, Any]], wanted: Sequence[tuple[str, str]]) -> dict[str, Any]:

@@ -22,6 +22,9 @@ def lines(report: dict[str, Any], style: Style = PLAIN, width: int = 100) -> lis
     text += _failures(summary, style, width)
     text += _trouble(report, style, width)
     text += isolation_lines(report, width)
+    if ours := sum(count for status, count in summary["statuses"].items() if status in OURS):
+        said = f"{ours} {'exercise was' if ours == 1 else 'exercises were'} not graded, by a fault that is not the"
+        text.append(style.bad(f"{said} student's ({', '.join(OURS)}). The same command tries these again."))
     return text
 
 

@@ -31,7 +31,7 @@ _NAMES = 2000  # of a file that has more, the first so many are offered
 
 
 def serve(requests: BinaryIO, replies: BinaryIO, confine: Callable[[dict[str, Any]], dict[str, str]]) -> None:
-    """Answer requests until there are none; ``confine`` puts the limits of the first one in force."""
+    """Answer requests until there are none; ``confine`` puts the limits of the first one in force and tells which."""
     learner = _Learner("")
     while True:
         prefix = requests.read(codec.PREFIX)
@@ -39,10 +39,11 @@ def serve(requests: BinaryIO, replies: BinaryIO, confine: Callable[[dict[str, An
             return
         content = bytearray(requests.read(codec.frame_length(prefix, sys.maxsize)))
         head, value = codec.unpack(content)
-        if head["kind"] == "load":
+        if head["kind"] == "confine":  # answered before anything of the learner's could change the answer
+            reply = codec.pack({"kind": "confined"}, confine(head))
+        elif head["kind"] == "load":
             learner = _Learner(head["path"])
-            isolation = confine(head)
-            reply = learner.load(value.tobytes(), isolation)
+            reply = learner.load(value.tobytes())
         else:
             reply = learner.call(head["name"], *value)
         for stream in (sys.stdout, sys.stderr):
@@ -59,7 +60,7 @@ class _Learner:
         self.path = path
         self.module = types.ModuleType(f"homework_{Path(path).stem}")
 
-    def load(self, content: bytes, isolation: dict[str, str]) -> bytes:
+    def load(self, content: bytes) -> bytes:
         """Run the file; the reply lists what it defines."""
         # Lines for tracebacks come from what was loaded, not from what the file has become since.
         lines = content.decode("utf-8", "replace").splitlines(keepends=True)
@@ -71,13 +72,13 @@ class _Learner:
             exec(compile(content, self.path, "exec", dont_inherit=True), vars(self.module))
         except SyntaxError as error:
             if error.filename != self.path:
-                return self._failure(error, isolation=isolation)
+                return self._failure(error)
             where = [f"line {error.lineno}: {(error.text or '').strip()}"]
-            return codec.pack({"kind": "error", "syntax": str(error.msg), "lines": where, "isolation": isolation})
+            return codec.pack({"kind": "error", "syntax": str(error.msg), "lines": where})
         except BaseException as error:
-            return self._failure(error, isolation=isolation)
+            return self._failure(error)
         functions, others = self._definitions()
-        return codec.pack({"kind": "loaded", "isolation": isolation}, {"functions": functions, "others": others})
+        return codec.pack({"kind": "loaded"}, {"functions": functions, "others": others})
 
     def _definitions(self) -> tuple[dict[str, Any], dict[str, str]]:
         functions: dict[str, Any] = {}
@@ -101,7 +102,7 @@ class _Learner:
             except BaseException as error:
                 return self._failure(error)
 
-    def _failure(self, error: BaseException, **more: Any) -> bytes:
+    def _failure(self, error: BaseException) -> bytes:
         try:
             text = str(error).strip()
         except Exception:
@@ -113,7 +114,6 @@ class _Learner:
             "not started": type(error) is NotImplementedError,
             "memory": isinstance(error, MemoryError),
             "lines": self._traceback(error),
-            **more,
         }
         return codec.pack(head)
 

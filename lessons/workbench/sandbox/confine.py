@@ -5,6 +5,7 @@ A protection that the system does not have is left out and the account says so; 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -22,6 +23,7 @@ SCRATCH_SIZE = 64 * 2**20
 _PROCESSES = 64
 _FILES = 256
 _ROOT = Path(__file__).resolve().parents[3]
+_LESSONS = _ROOT / "lessons"
 _SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/nix/store", "/etc/ld.so.cache", "/etc/localtime", "/proc/self",
            "/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system/cpu", "/dev/urandom", "/dev/random")  # fmt: skip
 
@@ -75,7 +77,7 @@ def confine(head: dict[str, Any], account: Account) -> dict[str, str]:
     account.limits["environment"] = "scrubbed: nothing of the parent's but what Python needs to start"
     account.limits["privileges"] = _drop_privileges()
     writable = [scratch, "/dev/null", "/dev/zero"]
-    _attempt(account, "Landlock", lambda: _restrict_files([*_readable(), *head["readable"]], writable, account))
+    _attempt(account, "Landlock", lambda: _restrict_files(head["readable"], writable, account))
     _attempt(account, "seccomp", lambda: _restrict_calls(account))
     return account.sentences()
 
@@ -95,8 +97,9 @@ def _attempt(account: Account, name: str, action: Any) -> None:
         account.missing.append(f"{name} ({getattr(error, 'strerror', None) or error})")
 
 
-def _restrict_files(readable: list[str], writable: list[str], account: Account) -> None:
-    have = landlock.restrict(readable, writable)
+def _restrict_files(also: list[str], writable: list[str], account: Account) -> None:
+    readable, listable = readable_paths()
+    have = landlock.restrict([*readable, *also], writable, listable)
     account.denies(f"Landlock {have}", "writes", "reads")
 
 
@@ -105,13 +108,25 @@ def _restrict_calls(account: Account) -> None:
     account.denies("seccomp", "network", "processes", "signals")
 
 
-def _readable() -> list[str]:
-    """The Python installation, NumPy's libraries, minigrad and its kernels; of a checkout, no more than that."""
-    checkout = (_ROOT / "setup.cfg").exists()
+def readable_paths() -> tuple[list[str], list[str]]:
+    """What may be read, the Python installation with all its packages but our lessons; and what may be listed only.
+
+    The lessons hold the solutions.  Landlock cannot take out a folder from one that it allows, so whatever contains
+    them is allowed entry by entry.  Of a checkout, minigrad and its kernels are all that may be read.
+    """
+    readable, listable = [*_SYSTEM, str(_ROOT / "minigrad"), str(_ROOT / "kernels")], []
     installed = [*sys.path, *site.getsitepackages(), sys.prefix, sys.base_prefix, sys.exec_prefix]
-    left_out = [Path("/"), *([_ROOT] if checkout else [])]
-    folders = [folder for folder in installed if folder and Path(folder) not in left_out]
-    return [*folders, *_SYSTEM, str(_ROOT / "minigrad"), str(_ROOT / "kernels")]
+    pending = {Path(folder).resolve() for folder in installed if folder} - {Path("/")}
+    checkout = (_ROOT / "setup.cfg").exists()
+    while pending:
+        folder = pending.pop()
+        if folder not in (_LESSONS, *_LESSONS.parents):
+            readable.append(str(folder))
+        elif folder != _LESSONS and not (checkout and folder == _ROOT):
+            listable.append(str(folder))
+            with contextlib.suppress(OSError):
+                pending |= set(folder.iterdir())
+    return readable, listable
 
 
 def _drop_privileges() -> str:

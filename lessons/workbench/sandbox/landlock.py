@@ -24,11 +24,11 @@ def version() -> int:
     return linux.call("landlock_create_ruleset", None, 0, 1)
 
 
-def restrict(readable: Iterable[str], writable: Iterable[str]) -> int:
+def restrict(readable: Iterable[str], writable: Iterable[str], listable: Iterable[str] = ()) -> int:
     """Deny all access to files but beneath these paths, for this thread and all it starts; what is open stays open.
 
-    Where the kernel can (versions 4 and 6), TCP and signals to others are denied, too.  Returns Landlock's version;
-    raises ``OSError`` where the kernel does not have it.
+    In ``listable`` only names can be read.  Where the kernel can (versions 4 and 6), TCP and signals to others are
+    denied, too.  Returns Landlock's version; raises ``OSError`` where the kernel does not have it.
     """
     have = version()
     handled = (1 << _RIGHTS.get(have, 16)) - 1
@@ -36,7 +36,7 @@ def restrict(readable: Iterable[str], writable: Iterable[str]) -> int:
     length = 8 if have < 4 else 16 if have < 6 else 24
     rules = linux.call("landlock_create_ruleset", ctypes.create_string_buffer(attributes, 24), length, 0)
     try:
-        for paths, access in ((readable, _READ), (writable, _ALL)):
+        for paths, access in ((readable, _READ), (writable, _ALL), (listable, _READ_DIR)):
             for path in paths:
                 with contextlib.suppress(FileNotFoundError, PermissionError, NotADirectoryError):
                     _allow(rules, path, access & handled)

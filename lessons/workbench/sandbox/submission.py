@@ -19,6 +19,7 @@ from lessons.workbench.sandbox.limits import Limits
 from lessons.workbench.sandbox.process import Child, Nursery
 
 _LOADED = 2**22  # bytes of the longest list of definitions that is read
+_WARNINGS = 3  # of one call
 _SOURCE = 2**22  # bytes of the longest file that is worth running
 
 
@@ -98,10 +99,10 @@ class Submission:
         assert self._child is not None
         path = os.path.abspath(self.path)
         places = {"path": path, "scratch": self._child.scratch, "cwd": os.getcwd()}
-        request = {"kind": "load", **places, **asdict(self.limits)}
-        head, value = self._ask(codec.pack(request, np.frombuffer(content, np.uint8)), _LOADED)
+        _, self.isolation = self._ask(codec.pack({"kind": "confine", **places, **asdict(self.limits)}), _LOADED)
+        request = codec.pack({"kind": "load", "path": path}, np.frombuffer(content, np.uint8))
+        head, value = self._ask(request, _LOADED)
         try:
-            self.isolation = {str(key): clean(str(text)) for key, text in head.get("isolation", {}).items()}
             if head["kind"] == "error":
                 raise self._not_loadable(head)
             self.functions = {
@@ -130,8 +131,9 @@ class Submission:
         request = codec.pack({"kind": "call", "name": name}, (args, kwargs))
         head, value = self._ask(request, self.limits.reply)
         if head.get("kind") == "result":
-            for message in head.get("warnings", ()):
-                warnings.warn(clean(str(message)), RuntimeWarning, stacklevel=3)
+            said = head.get("warnings")
+            for message in said[:_WARNINGS] if isinstance(said, list) else ():
+                warnings.warn(clean(str(message)[:500]), RuntimeWarning, stacklevel=3)
             return value
         if head.get("not started") is True and str(head.get("text", "")).startswith(NOT_STARTED):
             raise NotImplementedError(clean(str(head["text"])))
