@@ -379,7 +379,7 @@ def draw_norm(rng: np.random.Generator, N: int = 4, D: int = 5) -> dict[str, Any
     }
 
 
-@lesson.step("3. Layer norm", terms=("direct", "mean", "var"))
+@lesson.step("3. Layer norm", terms=("direct", "mean", "var", "dgamma", "dbeta"))
 def step_layer_norm(run: Run) -> None:
     x, gamma, beta, eps = draw_norm(run.rng).values()
     dy = run.rng.normal(size=x.shape)

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from minigrad.diagnose import DiagnoseError, KnownMistake, Problem, Term, diagnose, diagnose_problem
+from minigrad.diagnose.factors import KnownFactors
 
 DX = (
     Term("direct", "gamma/s * dy"),
@@ -196,6 +199,34 @@ def test_the_wrong_term_is_named(name):
     assert set(found.terms) == set(terms)
     assert found.status != "cannot tell"
     assert found.results == ("dx",)
+
+
+KNOWN = KnownFactors(PROBLEM.settings)
+TEXTS = [factor.text for factor in KNOWN.factors]
+
+
+@settings(max_examples=60)
+@given(st.lists(st.sampled_from(TEXTS), min_size=3, max_size=3))
+def test_any_known_factors_on_any_terms_are_named(texts):
+    chosen = dict(zip(EVERY, texts, strict=True))
+
+    def candidate(dy, x_hat, gamma, inv_std):
+        sizes = dict(zip("ND", dy.shape, strict=True))
+        values = {name: KNOWN.factors[TEXTS.index(text)].value(sizes) for name, text in chosen.items()}
+        return with_sums(dy, x_hat, gamma, inv_std, **values)
+
+    found = told(candidate)
+    wrong = {name: text for name, text in chosen.items() if text != "1"}
+    assert dict(found.factors) == wrong
+    assert found.status == ("wrong term" if wrong else "right")
+
+
+@settings(max_examples=15)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1e-6, 1e-3, 1.0]))
+def test_no_noise_is_explained(seed, size):
+    rng = np.random.default_rng(seed)
+    found = told(lambda *arrays: closed_form(*arrays) + size * rng.normal(size=arrays[0].shape), arguments=CLOSED)
+    assert (found.status, found.terms) == ("cannot tell", ())
 
 
 def over_the_wrong_axis(dy, x_hat, gamma, inv_std):
