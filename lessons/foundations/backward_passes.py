@@ -564,7 +564,7 @@ def step_convolution(run: Run) -> None:
 @lesson.question(
     "convolution_backward",
     inputs=draw_convolution,
-    sizes={"N": (2, 3), "C": (2, 3), "K": (3, 2), "H": (6, 7), "W": (7, 5)},
+    sizes={"N": (3, 2), "C": (4, 3), "K": (5, 2), "H": (6, 7), "W": (7, 5)},
     terms={
         "dx": (Term("dx", "each window adds weight * dy", question="Which windows saw one pixel, at which places?"),),
         "dweight": (
@@ -950,7 +950,7 @@ def step_attention(run: Run) -> None:
 @lesson.question(
     "attention_backward",
     inputs=draw_attention,
-    sizes={"T": (4, 6), "d": (3, 5), "E": (2, 4)},
+    sizes={"T": (4, 6), "d": (3, 7), "E": (5, 2)},
     terms={
         "dv": (Term("dv", "p.T @ dy", question="Which outputs does one value reach, and with which weight?"),),
         "dp": (Term("dp", "dy @ v.T", question="What does one attention weight multiply?"),),
@@ -1098,7 +1098,7 @@ def step_lstm(run: Run) -> None:
 @lesson.question(
     "lstm_cell_backward",
     inputs=draw_lstm,
-    sizes={"N": (3, 5), "H": (2, 4)},
+    sizes={"N": (3, 5), "H": (4, 2)},
     upstream=("dh", "dc"),
     terms={
         "dai": (
