@@ -37,6 +37,7 @@ lesson = Lesson(
         link="https://web.eecs.umich.edu/~justincj/teaching/eecs498/FA2019/",
     ),
     headline="Seven layers, seven backward passes; all of them are the forward pass, read from right to left.",
+    needs=("batchnorm",),
     minutes=0.2,
     exercises=7,
 )

@@ -18,6 +18,7 @@ from lessons.workbench import catalogue, progress, report, screen
 from lessons.workbench.errors import UsageError
 
 OK, FAILED = 0, 1
+FIRST = "batchnorm"  # the lesson to begin with: short, complete, with an experiment
 
 WELCOME = """\
 minigrad rebuilds deep learning from NumPy up, and checks every step.
@@ -32,8 +33,8 @@ Start with:  minigrad run {name} --quick
 
 
 def welcome(args: argparse.Namespace) -> int:
-    entries = catalogue.entries()
-    name = entries[0].name if entries else "NAME"
+    names = [entry.name for entry in catalogue.entries()]
+    name = FIRST if FIRST in names or not names else names[0]
     print(WELCOME.format(name=name, homework=homework(name)), end="")
     return OK
 

@@ -92,7 +92,7 @@ def test_version(capsys):
         (["run", TOY, "--quick", "--full"], "not allowed with"),
         (["run", "btchnorm"], "no lesson is called 'btchnorm'; did you mean batchnorm?"),
         (["check", "BatchNorm"], "did you mean batchnorm?"),
-        (["errata", "zzz"], "no lesson is called 'zzz'; there are: batchnorm"),
+        (["errata", "zzz"], "no lesson is called 'zzz'; there are: backward_passes, batchnorm"),
         (["run", "missing.py"], "missing.py: no such file"),
         (["dev"], "required"),
         (["bench", "batchnorm", "--rounds", "0"], "must be at least 1"),
