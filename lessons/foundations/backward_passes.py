@@ -116,9 +116,11 @@ def cross_entropy_backward(dloss, scores, labels):
     Returns:
         dscores, shape (N, C).
     """
-    dscores = softmax(scores)  # p
-    dscores[np.arange(len(labels)), labels] -= 1  # label
-    return dloss * dscores / len(labels)
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))  # a shift changes no probability, but prevents overflow
+    p = powers / powers.sum(axis=1, keepdims=True)
+    label = np.zeros_like(p)
+    label[np.arange(len(labels)), labels] = -1
+    return dloss / len(labels) * (p + label)
 
 
 def draw_scores(rng: np.random.Generator, N: int = 4, C: int = 3) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from lessons.anatomy.account import outcome_lines
 from lessons.anatomy.homework import check_file, check_one
 from lessons.foundations import backward_passes
 from lessons.vision import batchnorm
-from minigrad.diagnose.factors import KnownFactors
 
 ROOT = Path(__file__).resolve().parents[2]
 EXERCISES = [*backward_passes.lesson.exercise_list, *batchnorm.lesson.exercise_list]
@@ -105,13 +104,6 @@ def test_terms_join_equation_code_and_message():
         for exercise in module.lesson.exercise_list:
             if exercise.name != "forward":  # its terms are lines of code, not steps
                 assert {term.name for term in exercise.question.all_terms()} <= declared, exercise.name
-
-
-def test_no_two_constants_look_alike_at_the_sizes_of_an_exercise():
-    """Otherwise the first of them would be named where the second was meant."""
-    for exercise in EXERCISES:
-        known = KnownFactors(exercise.question.problem.settings)
-        assert len(np.unique(known.values.round(9), axis=0)) == len(known.factors), exercise.name
 
 
 def test_stubs_are_not_started(tmp_path):

@@ -31,7 +31,7 @@ def lesson_with_question(**changes):
     lesson.question(
         "backward",
         inputs=changes.get("inputs", lambda rng, N: {"x": rng.normal(size=N) + 1}),
-        sizes={"N": (4, 7)},
+        sizes=changes.get("sizes", {"N": (4, 7)}),
         terms={"dx": changes.get("terms", SQUARE)},
     )(changes.get("forward", forward))
     for name, (wrong, terms, cause) in changes.get("mistakes", MISTAKES).items():
@@ -147,6 +147,32 @@ def test_a_forward_whose_gradient_is_not_its_derivative_is_found(forward):
     question = lesson.exercise_list[0].question
     (problem,) = devcheck.forward_problems(question)
     assert "fails the gradient check" in problem
+
+
+def test_sizes_at_which_constants_agree_are_found():
+    lesson = lesson_with_question(sizes={"N": (2, 3)})
+    assert any("the factors N/2 and N/2 are the same number" in problem for problem in devcheck.problems(lesson))
+    lesson = lesson_with_question(sizes={"N": (4, 7)})
+    assert devcheck.problems(lesson) == []
+
+
+def helper(x):
+    return x.mean()
+
+
+def test_a_solution_that_needs_the_lessons_helpers_is_found():
+    """Whoever reveals it would have a file that does not run."""
+    lesson = Lesson("planted", "t", "s", Source("t", "a", 2000, "https://example.org"), "h", exercises=1)
+
+    @lesson.exercise(hint="h")
+    def mean(x):
+        """Return the mean of x."""
+        return helper(x)
+
+    lesson.check("mean")(lambda c: Verdict.from_arrays("mean", np.asarray(c(np.arange(3.0))), np.asarray(1.0), 1e-9))
+    lesson.mistake("mean", "sums")(lambda x: x.sum())
+    problems = devcheck.problems(lesson)
+    assert any("does not work in a learner's file" in p and "name 'helper' is not defined" in p for p in problems)
 
 
 def test_a_wrong_variant_is_found():
