@@ -37,6 +37,7 @@ lesson = Lesson(
         link="https://web.eecs.umich.edu/~justincj/teaching/eecs498/FA2019/",
     ),
     headline="Seven layers, seven backward passes; all of them are the forward pass, read from right to left.",
+    needs=("batchnorm",),
     minutes=0.2,
     exercises=7,
 )
@@ -115,9 +116,11 @@ def cross_entropy_backward(dloss, scores, labels):
     Returns:
         dscores, shape (N, C).
     """
-    dscores = softmax(scores)  # p
-    dscores[np.arange(len(labels)), labels] -= 1  # label
-    return dloss * dscores / len(labels)
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))  # a shift changes no probability, but prevents overflow
+    p = powers / powers.sum(axis=1, keepdims=True)
+    label = np.zeros_like(p)
+    label[np.arange(len(labels)), labels] = -1
+    return dloss / len(labels) * (p + label)
 
 
 def draw_scores(rng: np.random.Generator, N: int = 4, C: int = 3) -> dict[str, Any]:
@@ -379,7 +382,7 @@ def draw_norm(rng: np.random.Generator, N: int = 4, D: int = 5) -> dict[str, Any
     }
 
 
-@lesson.step("3. Layer norm", terms=("direct", "mean", "var"))
+@lesson.step("3. Layer norm", terms=("direct", "mean", "var", "dgamma", "dbeta"))
 def step_layer_norm(run: Run) -> None:
     x, gamma, beta, eps = draw_norm(run.rng).values()
     dy = run.rng.normal(size=x.shape)
@@ -564,7 +567,7 @@ def step_convolution(run: Run) -> None:
 @lesson.question(
     "convolution_backward",
     inputs=draw_convolution,
-    sizes={"N": (2, 3), "C": (2, 3), "K": (3, 2), "H": (6, 7), "W": (7, 5)},
+    sizes={"N": (3, 2), "C": (4, 3), "K": (5, 2), "H": (6, 7), "W": (7, 5)},
     terms={
         "dx": (Term("dx", "each window adds weight * dy", question="Which windows saw one pixel, at which places?"),),
         "dweight": (
@@ -950,7 +953,7 @@ def step_attention(run: Run) -> None:
 @lesson.question(
     "attention_backward",
     inputs=draw_attention,
-    sizes={"T": (4, 6), "d": (3, 5), "E": (2, 4)},
+    sizes={"T": (4, 6), "d": (3, 7), "E": (5, 2)},
     terms={
         "dv": (Term("dv", "p.T @ dy", question="Which outputs does one value reach, and with which weight?"),),
         "dp": (Term("dp", "dy @ v.T", question="What does one attention weight multiply?"),),
@@ -1098,7 +1101,7 @@ def step_lstm(run: Run) -> None:
 @lesson.question(
     "lstm_cell_backward",
     inputs=draw_lstm,
-    sizes={"N": (3, 5), "H": (2, 4)},
+    sizes={"N": (3, 5), "H": (4, 2)},
     upstream=("dh", "dc"),
     terms={
         "dai": (

@@ -11,6 +11,7 @@ import numpy as np
 from lessons.anatomy import Exercise, Lesson, Outcome, Question
 from lessons.anatomy.homework import check_one, stub
 from lessons.anatomy.question import spoiled_terms
+from lessons.anatomy.source import without_decorators
 
 SPOILERS: dict[str, Callable[[Any], Any]] = {
     "zeroed": np.zeros_like,
@@ -34,8 +35,19 @@ def problems(lesson: Lesson) -> list[str]:
     elif lesson.exercises != count:
         found.append(f"{lesson.name}: declares {lesson.exercises} exercises, but {count} are registered")
     for exercise in lesson.exercise_list:
-        found += [f"{lesson.name} / {exercise.name}: {problem}" for problem in _exercise_problems(exercise)]
+        problems_found = [*_exercise_problems(exercise), *_reveal_problems(lesson, exercise)]
+        found += [f"{lesson.name} / {exercise.name}: {problem}" for problem in problems_found]
     return found
+
+
+def _reveal_problems(lesson: Lesson, exercise: Exercise) -> Iterator[str]:
+    """Whether the solution, when it is revealed, works in a learner's file: with NumPy and the lesson's exercises."""
+    namespace: dict[str, Any] = {"np": np}
+    for other in lesson.exercise_list:
+        exec("from __future__ import annotations\n" + without_decorators(other.solution), namespace)
+    outcome = check_one(exercise, namespace[exercise.name])
+    if outcome.status == "error":
+        yield f"the solution does not work in a learner's file, which has np and the exercises: {outcome.lines[0]}"
 
 
 def _exercise_problems(exercise: Exercise) -> Iterator[str]:
@@ -90,6 +102,7 @@ def _diagnosis_problems(exercise: Exercise, name: str, outcome: Outcome) -> Iter
 def _question_problems(exercise: Exercise, question: Question) -> Iterator[str]:
     """Whether the question's gradients are true, and each of its terms by itself is found when it is wrong."""
     yield from forward_problems(question)
+    yield from ambiguous_constants(question)
     for (term, done), (factor, wrong) in spoiled_terms(exercise.solution, question).items():
         try:
             outcome = check_one(exercise, wrong)
@@ -124,6 +137,19 @@ def forward_problems(question: Question) -> Iterator[str]:
         gradcheck(of_floats, [tensor(inputs[name], requires_grad=True) for name in floats])
     except Exception as error:
         yield f"the forward of its question fails the gradient check: {error}"
+
+
+def ambiguous_constants(question: Question) -> Iterator[str]:
+    """Constants that the diagnosis could take for each other, because they agree at all the sizes."""
+    from minigrad.diagnose.factors import KnownFactors
+
+    known = KnownFactors(question.problem.settings)
+    seen: dict[tuple[float, ...], str] = {}
+    for factor, values in zip(known.factors, known.values.round(9), strict=True):
+        other = seen.setdefault(tuple(values), factor.text)
+        if other is not factor.text:
+            yield f"at its sizes, the factors {other} and {factor.text} are the same number; choose other sizes (not 2)"
+            return
 
 
 def spoiled(exercise: Exercise) -> dict[str, Callable[..., Any]]:

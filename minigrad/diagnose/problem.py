@@ -71,6 +71,7 @@ class Problem:
         self.factors = dict(factors or {})
         self.meanings = dict(meanings or {})
         self.count, self.seed = draws, seed
+        self.elsewhere: dict[tuple[int, str, str], dict[str, Array]] = {}  # results of other forward passes
         names = [term.name for parts in self.terms.values() for term in parts]
         twice = {name for name in names if names.count(name) > 1}
         if not names or twice:

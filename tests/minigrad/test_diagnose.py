@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from minigrad.diagnose import DiagnoseError, KnownMistake, Problem, Term, diagnose, diagnose_problem
+from minigrad.diagnose.factors import KnownFactors
 
 DX = (
     Term("direct", "gamma/s * dy"),
@@ -124,6 +127,13 @@ def without_eps(x, gamma, dy):
     return closed_form(dy, (x - x.mean(0)) / x.std(0), gamma, 1 / x.std(0))
 
 
+def not_centred(x, gamma, eps, dy):
+    """The right gradient of a root-mean-square norm: no mean is subtracted anywhere."""
+    inv = ((x**2).mean(0) + eps) ** -0.5
+    g, x_hat = dy * gamma, x * inv
+    return inv * (g - x_hat * (g * x_hat).mean(0))
+
+
 CLOSED = ("dy", "x_hat", "gamma", "inv_std")
 EVERY = ("direct", "mean", "var")
 FIFTEEN = {
@@ -166,6 +176,16 @@ FIFTEEN = {
         EVERY,
         "The factor on `direct` is 1/inv_std. The factor on `mean` is 0.",
     ),
+    "takes dy for ones, of which nothing is left": (
+        lambda dy, x_hat, gamma, inv_std: closed_form(np.ones_like(dy), x_hat, gamma, inv_std) + 0 * dy,
+        EVERY,
+        "dx is zero",
+    ),
+    "forgets to centre x for the variance": (
+        lambda dy, x, gamma, eps: not_centred(x, gamma, eps, dy),
+        ("mean",),
+        "`mu` is 0 times what it should be: it is missing",
+    ),
     "doubles everything": (scaled(2.0), EVERY, "every term of dx is 2"),
     "transposes": (lambda *given: closed_form(*given).T, (), "dx is the transpose"),
     "a number for N": (sums(mean=lambda n, d: n / 4), ("mean",), "the number 4 where N belongs"),
@@ -196,6 +216,46 @@ def test_the_wrong_term_is_named(name):
     assert set(found.terms) == set(terms)
     assert found.status != "cannot tell"
     assert found.results == ("dx",)
+
+
+KNOWN = KnownFactors(PROBLEM.settings)
+TEXTS = [factor.text for factor in KNOWN.factors]
+
+
+@settings(max_examples=60)
+@given(st.lists(st.sampled_from(TEXTS), min_size=3, max_size=3))
+def test_any_known_factors_on_any_terms_are_named(texts):
+    chosen = dict(zip(EVERY, texts, strict=True))
+
+    def candidate(dy, x_hat, gamma, inv_std):
+        sizes = dict(zip("ND", dy.shape, strict=True))
+        values = {name: KNOWN.factors[TEXTS.index(text)].value(sizes) for name, text in chosen.items()}
+        return with_sums(dy, x_hat, gamma, inv_std, **values)
+
+    found = told(candidate)
+    wrong = {name: text for name, text in chosen.items() if text != "1"}
+    assert dict(found.factors) == wrong
+    assert found.status == ("wrong term" if wrong else "right")
+
+
+@settings(max_examples=15)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1e-6, 1e-3, 1.0]))
+def test_no_noise_is_explained(seed, size):
+    rng = np.random.default_rng(seed)
+    found = told(lambda *arrays: closed_form(*arrays) + size * rng.normal(size=arrays[0].shape), arguments=CLOSED)
+    assert (found.status, found.terms) == ("cannot tell", ())
+
+
+def test_a_forgotten_upstream_is_recognised():
+    terms = {"dx": [Term("dx", "dy @ w.T")]}
+    sizes = {"N": (4, 7), "D": (3, 2), "M": (5, 3)}
+
+    def matrices(rng, N, D, M):
+        return {"x": rng.normal(size=(N, D)), "w": rng.normal(size=(D, M))}
+
+    found = diagnose(lambda dy, w: np.ones_like(dy) @ w.T, lambda named, x, w: x @ w, matrices, terms, sizes=sizes)
+    assert (found.status, found.terms) == ("wrong forward", ("dx",))
+    assert found.cause == "dx is right for another forward pass: one in which `dy` is 1 everywhere."
 
 
 def over_the_wrong_axis(dy, x_hat, gamma, inv_std):

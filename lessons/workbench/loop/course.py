@@ -13,6 +13,8 @@ from lessons.workbench import catalogue
 from lessons.workbench.errors import UsageError
 from lessons.workbench.loop.state import State
 
+FIRST = "batchnorm"  # the lesson to begin with: short, complete, with an experiment
+
 
 @dataclass(frozen=True, eq=False)
 class Task:
@@ -97,7 +99,8 @@ def open_course(folder: Path, name: str | None = None) -> tuple[Course, str | No
     if file is not None:
         lesson = catalogue.find(file[1])
         return Course([lesson], folder), file[2] or lesson.name
-    return Course(catalogue.all_lessons(), folder), name
+    lessons = sorted(catalogue.all_lessons(), key=lambda lesson: lesson.name != FIRST)
+    return Course(lessons, folder), name
 
 
 def in_order(lessons: Sequence[Lesson]) -> list[Lesson]:
