@@ -66,7 +66,7 @@ class Comparison:
         if self.yours.losses == self.right.losses:
             return f"{said}: the same at every step."
         if abs(wrong - good) < 0.15 * good:
-            return f"{said}: hardly a difference. Such a bug survives, unless the gradient itself is checked."
+            return f"{said}: hardly a difference. The loss does not show such a bug; only a check of the numbers does."
         if wrong > start:
             return f"{said}: yours learns nothing, and is worse off than at the start."
         if wrong > good + 0.5 * (start - good):
