@@ -260,6 +260,13 @@ def test_an_exercise_without_a_question_has_a_hint_and_a_solution():
     assert [hint.kind for hint in exercise.ladder(None)] == ["question", "solution"]
 
 
+def test_a_number_in_the_place_of_a_size_fails_the_check():
+    """Right for the first size, 4, and for no other."""
+    outcome = check_one(lesson_with_question().exercise_list[0], lambda dy, x: x.mean() * dy + (dy * x).sum() / 4)
+    assert outcome.status == "failed"
+    assert outcome.diagnosis.cause == "The factor on `shared` is N/4: it has the number 4 where N belongs."
+
+
 def test_a_candidate_that_raises_in_the_diagnosis_alone_keeps_its_verdict():
     exercise = lesson_with_question().exercise_list[0]
     calls = []

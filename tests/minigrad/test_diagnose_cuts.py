@@ -34,6 +34,11 @@ def test_a_given_gradient_stands_in_for_what_comes_after_it():
     np.testing.assert_allclose(parts[frozenset("a")], 2 * (11 * upstream[0] + 5 * given_b))
 
 
+def test_a_cut_value_passes_no_given_gradient_on():
+    parts = paths(diamond, {"x": np.ones(1)}, [np.ones(1)], "x", ["b"], {"b": np.array([100.0])})
+    assert {tuple(through): float(part[0]) for through, part in parts.items()} == {(): 7 + 22, ("b",): 100 * (3 + 10)}
+
+
 def test_gradients_of_named_values():
     found = gradients(diamond, {"x": np.ones(1)}, [np.ones(1)], ["x", "a", "b"])
     assert {name: float(g[0]) for name, g in found.items()} == {"x": 7 + 22 + 39 + 130, "a": 11 + 65, "b": 13}
@@ -110,6 +115,12 @@ SIZES = [{"N": 4, "D": 3}, {"N": 7, "D": 3}, {"N": 4, "D": 2}]
 def test_constants_are_recognised_at_several_sizes(value, text):
     factor = KnownFactors(SIZES).recognise(np.array([value(**sizes) for sizes in SIZES], float))
     assert (factor and factor.text) == text
+
+
+def test_a_dimension_of_one_size_gives_no_names():
+    known = KnownFactors([{"N": 4, "D": 3}, {"N": 4, "D": 2}])
+    assert not any("N" in factor.text for factor in known.factors)
+    assert known.recognise(np.array([5.0, 5.0])) is None
 
 
 def test_no_two_constants_have_one_value_at_the_sizes_of_a_lesson():
