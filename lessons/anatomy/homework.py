@@ -6,20 +6,23 @@ import ast
 import functools
 import inspect
 import sys
-import textwrap
 import time
 import traceback
 import types
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lessons.anatomy.lesson import Exercise, Lesson, LessonError
+from lessons.anatomy.source import source_of
 from lessons.anatomy.verdict import Verdict
+
+if TYPE_CHECKING:
+    from minigrad.diagnose import Diagnosis
 
 NOT_STARTED = "not started: "  # how the NotImplementedError of a stub begins
 
@@ -29,7 +32,9 @@ class Outcome:
     """What the check said about one exercise.
 
     ``status`` is "passed", "failed" (wrong result), "error" (the learner's code raised), "not started",
-    "missing" (the file does not define it) or "broken check" (the lesson is at fault).
+    "missing" (the file does not define it) or "broken check" (the lesson is at fault); for a candidate in a
+    process of its own also "timeout" and the like (`CandidateError`).  ``diagnosis`` says which terms of a wrong
+    result are wrong, where the exercise declares its terms; ``lines`` end with its text.
     """
 
     exercise: str
@@ -37,6 +42,7 @@ class Outcome:
     lines: tuple[str, ...] = ()
     hint: str = ""
     seconds: float = 0.0
+    diagnosis: Diagnosis | None = None
 
     @property
     def passed(self) -> bool:
@@ -47,6 +53,15 @@ class HomeworkError(Exception):
     """The learner's file cannot be checked as a whole; the message says why and shows the learner's line."""
 
 
+class CandidateError(Exception):
+    """A candidate that runs in a process of its own failed there; `check_one` takes the outcome from it."""
+
+    def __init__(self, status: str, lines: tuple[str, ...]) -> None:
+        super().__init__("\n".join(lines))
+        self.status = status
+        self.lines = lines
+
+
 # ---- stubs
 
 
@@ -55,7 +70,7 @@ def stub(exercise: Exercise) -> str:
 
     Raises `LessonError` when the docstring shares its line with other code.
     """
-    source = textwrap.dedent(inspect.getsource(exercise.solution))
+    source = source_of(exercise.solution)
     definition = ast.parse(source).body[0]
     assert isinstance(definition, ast.FunctionDef)
     docstring, *rest = definition.body
@@ -127,10 +142,26 @@ def check_one(exercise: Exercise, candidate: Any) -> Outcome:
             outcome = attempt.outcome_of(error, exercise)
         else:
             outcome = _outcome_of_verdict(verdict, exercise, attempt)
+        if outcome.status == "failed":
+            outcome = _explained(outcome, exercise, attempt)
     lines = outcome.lines
     if outcome.status == "failed" and warned:
         lines = (*lines, f"NumPy warned: {warned[0].message}")
-    return Outcome(name, outcome.status, lines, outcome.hint, time.perf_counter() - start)
+    return Outcome(name, outcome.status, lines, outcome.hint, time.perf_counter() - start, outcome.diagnosis)
+
+
+def _explained(outcome: Outcome, exercise: Exercise, attempt: _Attempt) -> Outcome:
+    """A failed outcome with its diagnosis, if the exercise can be diagnosed."""
+    try:
+        diagnosis = exercise.diagnose(attempt.call)
+    except (Exception, SystemExit) as error:
+        if error is attempt.raised:
+            return outcome  # a candidate that raises only now and then; the verdict stands without a diagnosis
+        return Outcome(exercise.name, "broken check", (f"the diagnosis raised {_message(error)}",))
+    if diagnosis is None or diagnosis.status == "right":
+        return outcome  # an own check may be stricter than the diagnosis, on dtypes for one
+    hint = exercise.ladder(diagnosis)[0].text
+    return replace(outcome, lines=(*outcome.lines, "", *diagnosis.lines), hint=hint, diagnosis=diagnosis)
 
 
 def _outcome_of_verdict(verdict: Any, exercise: Exercise, attempt: _Attempt) -> Outcome:
@@ -173,6 +204,8 @@ class _Attempt:
             needed = str(error).removeprefix(NOT_STARTED)
             lines = () if needed == name else (f"it calls {needed}, which is not started",)
             return Outcome(name, "not started", lines)
+        if isinstance(error, CandidateError):
+            return Outcome(name, error.status, error.lines, exercise.hint if error.status == "error" else "")
         code = getattr(inspect.unwrap(self.candidate), "__code__", None)
         where = _place(error, code.co_filename) if code is not None else ()
         return Outcome(name, "error", (_message(error), *where), exercise.hint)

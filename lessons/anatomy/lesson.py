@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from lessons.anatomy.consequence import Consequence, Train
+from lessons.anatomy.question import Expected, Hint, Question, Term, ladder
 from lessons.anatomy.run import Run, Section, ShowProgress
+from lessons.anatomy.source import without_decorators
 from lessons.anatomy.verdict import Verdict
+
+if TYPE_CHECKING:
+    from minigrad.diagnose import Diagnosis
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -80,16 +86,41 @@ class Part:
 
 @dataclass
 class Exercise:
-    """A function that the learner writes: the reference solution, its check, and wrong versions of it."""
+    """A function that the learner writes: the reference solution, its check, and wrong versions of it.
+
+    ``question`` makes wrong answers explainable; ``variants`` are right solutions that are written differently;
+    ``expected`` has the diagnosis that is declared for a mistake.
+    """
 
     solution: Callable[..., Any]
     hint: str
     check: Callable[[Callable[..., Any]], Verdict] | None = None
     mistakes: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    consequence: Consequence | None = None
+    expected: dict[str, Expected] = field(default_factory=dict)
+    variants: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    question: Question | None = None
 
     @property
     def name(self) -> str:
         return self.solution.__name__
+
+    def diagnose(self, candidate: Callable[..., Any]) -> Diagnosis | None:
+        """Which terms of a wrong answer are wrong; None when the exercise has no question to judge it by."""
+        if self.question is None:
+            return None
+        from minigrad.diagnose import KnownMistake
+
+        known = {name: KnownMistake(wrong, self.expected[name].terms) for name, wrong in self.mistakes.items()}
+        return self.question.diagnose(candidate, known)
+
+    def ladder(self, diagnosis: Diagnosis | None = None) -> list[Hint]:
+        """Hints from a question to the solution; the diagnosis chooses the term that they speak about.
+
+        The kinds, in this order: "question", "term", "equation", "skeleton", "solution"; an exercise without terms
+        has the first and the last.
+        """
+        return ladder(self.solution, self.hint, self.question, diagnosis, without_decorators(self.solution))
 
 
 @dataclass
@@ -169,15 +200,91 @@ class Lesson:
 
         return register
 
-    def mistake(self, exercise: str, name: str) -> Callable[[F], F]:
-        """A wrong version of an exercise, which its check must fail."""
+    def question(
+        self,
+        exercise: str,
+        *,
+        inputs: Callable[..., dict[str, Any]],
+        sizes: Mapping[str, tuple[int, int]],
+        terms: Mapping[str, Sequence[Term]],
+        upstream: Sequence[str] = ("dy",),
+        factors: Mapping[str, Callable[[dict[str, Any]], Any]] | None = None,
+        meanings: Mapping[str, str] | None = None,
+        tolerance: float = 1e-9,
+        skeleton: str = "",
+    ) -> Callable[[F], F]:
+        """The forward pass behind an exercise, from (named, **inputs) to Tensors; wrong answers are explained by it.
+
+        The exercise is then checked against the tape's gradients on random problems, unless it has a check of its own.
+        The solution's parameters are names of inputs, of named values, of the upstream gradients, or of sizes.
+
+        Args:
+            inputs: from (rng, **sizes) to the inputs by name.
+            sizes: two sizes of each dimension.
+            terms: the results in the order in which they are returned, each with its terms: "dx" is the gradient with
+                respect to "x"; a result whose terms have ``value`` is the named value itself.
+            upstream: the names of the gradients that arrive at the outputs.
+            factors: quantities that mistakes may have multiplied terms with, by name, from the values.
+            meanings: what a constant factor says about the mistake, where it is not the usual.
+            skeleton: the code with gaps, for the hints; made from the terms unless given.
+        """
+
+        def register(forward: F) -> F:
+            target = self.exercise_named(exercise)
+            if target.question is not None and not _in_main(forward):
+                raise LessonError(f"exercise {exercise}: has two questions")
+            parameters = tuple(inspect.signature(target.solution).parameters)
+            target.question = Question(
+                forward, inputs, sizes, terms, upstream, factors or {}, meanings or {}, parameters, tolerance, skeleton
+            )
+            if target.check is None:
+                target.check = target.question.check
+                if _in_main(forward):
+                    self._check_in_cell(target)
+            return forward
+
+        return register
+
+    def mistake(
+        self, exercise: str, name: str, *, terms: Iterable[str] = (), cause: str | None = None
+    ) -> Callable[[F], F]:
+        """A wrong version of an exercise, which its check must fail.
+
+        The declared diagnosis: ``terms`` are wrong, and the cause contains ``cause``. Without ``cause``, the diagnosis
+        must recognise it as this mistake, by its name, so the name is what the learner reads: "... if one NAME".
+        """
 
         def register(wrong: F) -> F:
-            mistakes = self.exercise_named(exercise).mistakes
-            if name in mistakes and not _in_main(wrong):
+            target = self.exercise_named(exercise)
+            if name in target.mistakes and not _in_main(wrong):
                 raise LessonError(f"exercise {exercise}: the mistake {name!r} is declared twice")
-            mistakes[name] = wrong
+            target.mistakes[name] = wrong
+            target.expected[name] = Expected(tuple(terms), cause)
             return wrong
+
+        return register
+
+    def consequence(self, exercise: str, *, title: str) -> Callable[[Train], Train]:
+        """What a wrong version of an exercise does: a small training with it, as `Consequence` describes."""
+
+        def register(train: Train) -> Train:
+            target = self.exercise_named(exercise)
+            if target.consequence is not None and not _in_main(train):
+                raise LessonError(f"exercise {exercise}: has two consequences")
+            target.consequence = Consequence(title, train)
+            return train
+
+        return register
+
+    def variant(self, exercise: str, name: str) -> Callable[[F], F]:
+        """A right version of an exercise, written differently, which its check must pass."""
+
+        def register(right: F) -> F:
+            variants = self.exercise_named(exercise).variants
+            if name in variants and not _in_main(right):
+                raise LessonError(f"exercise {exercise}: the variant {name!r} is declared twice")
+            variants[name] = right
+            return right
 
         return register
 

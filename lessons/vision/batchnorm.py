@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from lessons.anatomy import Lesson, Run, Source, Verdict
+from lessons.anatomy import Lesson, Run, Source, Term
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -1309,6 +1309,93 @@ def learning_rates(run: Run) -> None:
 
 
 # %% [markdown]
+# ## What would a wrong gradient do?
+#
+# Press `w` in the loop (`minigrad`), and a network with *your* function in it learns to read digits beside one with
+# the right function: 14 x 14 pixels, two hidden layers of 32 units with batch norm, plain gradient descent. Some bugs
+# end the training at once. Others only make it worse, and you would blame the learning rate. A few cannot be seen in
+# the loss at all, like a missing var term on these digits; they are the reason for checking gradients by number.
+#
+# The layer is an op like any other. Its derivative is whatever function we hand it, right or wrong.
+
+
+# %%
+def digits_losses(layer_forward, layer_backward, rng: np.random.Generator) -> Iterator[float]:
+    """Train on the shipped digits and yield the loss of each step.
+
+    `layer_forward` is called as `forward` is, and `layer_backward(dy, x, x_hat, inv_std, gamma)` returns
+    (dx, dgamma, dbeta).
+    """
+    import minigrad
+    import minigrad.nn.functional as F
+    from lessons.data.batches import minibatches
+
+    @minigrad.op
+    def batch_norm(x, gamma, beta):
+        return layer_forward(x, gamma, beta, 1e-5)[0]
+
+    def vjp(dy, y, *inputs):
+        x, gamma, beta = (tensor.detach().numpy() for tensor in inputs)
+        _, x_hat, inv_std = layer_forward(x, gamma, beta, 1e-5)
+        return tuple(map(minigrad.tensor, layer_backward(dy.detach().numpy(), x, x_hat, inv_std, gamma)))
+
+    batch_norm.defvjp(joint=vjp)
+
+    weights = [rng.normal(size=size) / np.sqrt(size[0]) for size in ((196, 32), (32, 32), (32, 10))]
+    arrays = [*weights, np.ones(32), np.zeros(32), np.ones(32), np.zeros(32), np.zeros(10)]
+    parameters = [minigrad.tensor(array, requires_grad=True) for array in arrays]
+    w1, w2, w3, gamma1, beta1, gamma2, beta2, b3 = parameters
+    digits = load_digits(full=False)
+    # Small pictures and batches: products of this size are quick, and BLAS starts no threads for them.
+    images = digits.images.reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4), dtype=np.float64).reshape(-1, 196)
+    while True:
+        for rows in minibatches(rng, len(images), 40, drop_last=True):
+            h = F.relu(batch_norm(minigrad.tensor(images[rows]) @ w1, gamma1, beta1))
+            h = F.relu(batch_norm(h @ w2, gamma2, beta2))
+            loss = F.cross_entropy(h @ w3 + b3, minigrad.tensor(digits.labels[rows]))
+            yield loss.item()
+            gradients = minigrad.autograd.grad(loss, parameters)
+            with minigrad.no_grad():
+                for parameter, gradient in zip(parameters, gradients, strict=True):
+                    parameter -= 0.5 * gradient
+
+
+ON_DIGITS = "digits of 14 x 14 pixels, 196-32-32-10 with batch norm, learning rate 0.5, batches of 40"
+
+
+@lesson.consequence("forward", title=ON_DIGITS)
+def with_your_forward(candidate, rng):
+    def backward(dy, x, x_hat, inv_std, gamma):
+        return backward_closed(dy, x_hat, gamma, inv_std)
+
+    return digits_losses(candidate, backward, rng)
+
+
+@lesson.consequence("dgamma_dbeta", title=ON_DIGITS)
+def with_your_dgamma_dbeta(candidate, rng):
+    def backward(dy, x, x_hat, inv_std, gamma):
+        return closed_form_dx(dy, x_hat, gamma, inv_std), *candidate(dy, x_hat)
+
+    return digits_losses(forward, backward, rng)
+
+
+@lesson.consequence("closed_form_dx", title=ON_DIGITS)
+def with_your_closed_form_dx(candidate, rng):
+    def backward(dy, x, x_hat, inv_std, gamma):
+        return candidate(dy, x_hat, gamma, inv_std), *dgamma_dbeta(dy, x_hat)
+
+    return digits_losses(forward, backward, rng)
+
+
+@lesson.consequence("staged_backward", title=ON_DIGITS)
+def with_your_staged_backward(candidate, rng):
+    def backward(dy, x, x_hat, inv_std, gamma):
+        return candidate(dy, x - x.mean(axis=0), x_hat, inv_std, gamma)
+
+    return digits_losses(forward, backward, rng)
+
+
+# %% [markdown]
 # The experiment shows *that* batch norm widens the range of learning rates, and the identities show one
 # reason. The original paper gave another, a drift of the layers' input distributions during training; [How
 # Does Batch Normalization Help Optimization?](https://arxiv.org/abs/1805.11604) by Shibani Santurkar,
@@ -1472,96 +1559,108 @@ def who_else_is_in_the_batch(run: Run) -> None:
 # %% [markdown]
 # ## How your answers are judged
 #
-# Each exercise is called on two random batches of different sizes and compared, where it returns gradients,
-# with the judge from the beginning. A check is worth as much as the mistakes it catches, so here are some
-# that must not pass. Many are a wrong factor on one of the three terms; if yours is in the list, its name is
-# your hint.
+# Each exercise is called on random batches, at two sizes of the batch and two numbers of features, and compared
+# with what minigrad's tape computes from the layer below. (The authors' check in turn compares the tape with
+# numerical derivatives.) `named` gives the intermediate values their names. Cut the wire at `mu`, and what is lost
+# of the gradient is the **mean** term; cut it at `var`, and it is the **var** term. A wrong answer is written as a
+# sum of the three, and the factors usually tell which step of the derivation went wrong.
+#
+# A check is worth as much as the mistakes it catches, so here are some that must not pass, each with what the
+# check has to say about it. If yours is in the list, its name is your hint.
+
+# %%
+DIRECT = Term(
+    "direct",
+    "gamma/s * dy",
+    question="If mu and var were constants, what would one x do to its own y?",
+)
+MEAN = Term(
+    "mean",
+    "-gamma/(N s) * sum(dy)",
+    through=("mu",),
+    question="One x moves mu by how much? And when mu moves, which of the y move, and in which direction?",
+)
+VAR = Term(
+    "var",
+    "-gamma/(N s) * x_hat * sum(dy * x_hat)",
+    through=("var",),
+    question="The forward pass divides by the number of samples when it makes var. Which powers of N and of s are left "
+    "when you go back through it?",
+)
+DGAMMA = Term("dgamma", "sum(dy * x_hat)", question="Which y does one gamma act on, and by which factor each?")
+DBETA = Term("dbeta", "sum(dy)", question="Which y does one beta act on, and by which factor each?")
+
+
+def drawn(rng: np.random.Generator, N: int, D: int) -> dict[str, Any]:
+    """Draw the inputs of the layer for a batch of N with D features."""
+    x, gamma, beta, _ = draw(rng, samples=N, features=D)
+    return {"x": x, "gamma": gamma, "beta": beta, "eps": EPS}
+
+
+_SIZES = {"N": (4, 7), "D": (3, 2)}
+_FACTORS = {"(var + eps)/var": lambda values: (values["var"] + values["eps"]) / values["var"]}
+
+
+@lesson.question(
+    "forward",
+    inputs=drawn,
+    sizes=_SIZES,
+    terms={
+        "y": (
+            Term("scaled", "gamma * x_hat", value=lambda values: values["gamma"] * values["x_hat"]),
+            Term("shift", "beta", value=lambda values: values["beta"]),
+        ),
+        "x_hat": (
+            Term("itself", "x * inv_std", value=lambda values: values["x"] * values["inv_std"]),
+            Term("centre", "-mu * inv_std", value=lambda values: -values["mu"] * values["inv_std"]),
+        ),
+        "inv_std": (
+            Term("inv_std", "1 / sqrt(var + eps)", value=lambda values: 1 / np.sqrt(values["var"] + values["eps"])),
+        ),
+    },
+)
+@lesson.question(
+    "dgamma_dbeta", inputs=drawn, sizes=_SIZES, terms={"dgamma": (DGAMMA,), "dbeta": (DBETA,)}, factors=_FACTORS
+)
+@lesson.question("closed_form_dx", inputs=drawn, sizes=_SIZES, terms={"dx": (DIRECT, MEAN, VAR)}, factors=_FACTORS)
+@lesson.question(
+    "staged_backward",
+    inputs=drawn,
+    sizes=_SIZES,
+    terms={"dx": (DIRECT, MEAN, VAR), "dgamma": (DGAMMA,), "dbeta": (DBETA,)},
+    factors=_FACTORS,
+)
+def layer_on_the_tape(named, x, gamma, beta, eps):
+    mu = named("mu", x.mean(0))
+    centred = named("centred", x - mu)
+    var = named("var", (centred**2).mean(0))
+    inv_std = named("inv_std", (var + eps) ** -0.5)
+    x_hat = named("x_hat", centred * inv_std)
+    return named("y", gamma * x_hat + beta)
 
 
 # %%
-def exam() -> Iterator[Batch]:
-    """Yield two batches of different sizes."""
-    yield draw(np.random.default_rng(4), samples=4, features=3)
-    yield draw(np.random.default_rng(7), samples=7, features=2)
+ALL = ("direct", "mean", "var")
 
-
-@lesson.check("forward")
-def check_forward(candidate: Callable) -> Verdict:
-    verdicts = []
-    for x, gamma, beta, _ in exam():
-        mu = batch_mean(x)
-        inv_std = 1 / np.sqrt(batch_variance(x, mu) + EPS)
-        want = (layer(x, gamma, beta, EPS), (x - mu) * inv_std, inv_std)
-        verdicts.append(Verdict.from_tuples(("y", "x_hat", "inv_std"), candidate(x, gamma, beta, EPS), want, 1e-9))
-    return Verdict.all(*verdicts)
-
-
-@lesson.check("dgamma_dbeta")
-def check_dgamma_dbeta(candidate: Callable) -> Verdict:
-    verdicts = []
-    for x, gamma, beta, dy in exam():
-        _, *want = judged(x, gamma, beta, dy)
-        _, x_hat, _ = forward(x, gamma, beta, EPS)
-        verdicts.append(Verdict.from_tuples(("dgamma", "dbeta"), candidate(dy, x_hat), want, 1e-9))
-    return Verdict.all(*verdicts)
-
-
-@lesson.check("closed_form_dx")
-def check_closed_form_dx(candidate: Callable) -> Verdict:
-    verdicts = []
-    for x, gamma, beta, dy in exam():
-        want, *_ = judged(x, gamma, beta, dy)
-        _, x_hat, inv_std = forward(x, gamma, beta, EPS)
-        verdicts.append(Verdict.from_arrays("dx", candidate(dy, x_hat, gamma, inv_std), want, 1e-9))
-    return Verdict.all(*verdicts)
-
-
-@lesson.check("staged_backward")
-def check_staged_backward(candidate: Callable) -> Verdict:
-    verdicts = []
-    for x, gamma, beta, dy in exam():
-        want = judged(x, gamma, beta, dy)
-        _, x_hat, inv_std = forward(x, gamma, beta, EPS)
-        yours = candidate(dy, x - x.mean(axis=0), x_hat, inv_std, gamma)
-        verdicts.append(Verdict.from_tuples(("dx", "dgamma", "dbeta"), yours, want, 1e-9))
-    return Verdict.all(*verdicts)
-
-
-# %%
-# Wrong factors on the direct, the mean and the var term of dx, for a batch of n.
-WRONG_FACTORS: dict[str, Callable[[int], tuple[float, float, float]]] = {
-    "returns zeros": lambda n: (0, 0, 0),
-    "doubles everything": lambda n: (2, 2, 2),
-    "flips the sign of everything": lambda n: (-1, -1, -1),
-    "drops the direct term": lambda n: (0, 1, 1),
-    "drops the mean term": lambda n: (1, 0, 1),
-    "drops the var term": lambda n: (1, 1, 0),
-    "drops mean and var: treats the statistics as constants": lambda n: (1, 0, 0),
-    "flips the sign of the mean term": lambda n: (1, -1, 1),
-    "flips the sign of the var term": lambda n: (1, 1, -1),
-    "divides by N - 1 in the var term": lambda n: (1, 1, n / (n - 1)),
-    "misses 1/N in the mean term": lambda n: (1, n, 1),
-    "misses 1/N in the var term": lambda n: (1, 1, n),
-    "misses the 2 of the square": lambda n: (1, 1, 0.5),
-}
-# Other wrong forms of dx.
-WRONG_DX: dict[str, Callable[..., np.ndarray]] = {
-    "forgets gamma": lambda dy, x_hat, gamma, inv_std: closed_form_dx(dy, x_hat, np.ones_like(gamma), inv_std),
-    "forgets inv_std": lambda dy, x_hat, gamma, inv_std: closed_form_dx(dy, x_hat, gamma, np.ones_like(inv_std)),
-    "uses the variance where the standard deviation belongs": lambda dy, x_hat, gamma, inv_std: closed_form_dx(
-        dy, x_hat, gamma, inv_std**2
+# Wrong factors on the direct, the mean and the var term of dx, for a batch of n; the wrong terms; what must be said.
+WRONG_FACTORS: dict[str, tuple[Callable[[int], tuple[float, float, float]], tuple[str, ...], str]] = {
+    "returns zeros": (lambda n: (0, 0, 0), ALL, "dx is zero"),
+    "doubles everything": (lambda n: (2, 2, 2), ALL, "every term of dx is 2"),
+    "flips the sign of everything": (lambda n: (-1, -1, -1), ALL, "every term of dx is -1"),
+    "drops the direct term": (lambda n: (0, 1, 1), ("direct",), "`direct` is 0"),
+    "drops the mean term": (lambda n: (1, 0, 1), ("mean",), "`mean` is 0"),
+    "drops the var term": (lambda n: (1, 1, 0), ("var",), "`var` is 0"),
+    "drops mean and var: treats the statistics as constants": (
+        lambda n: (1, 0, 0),
+        ("mean", "var"),
+        "`mean` and `var` is 0",
     ),
-    "sigma for sigma squared in the var term": lambda dy, x_hat, gamma, inv_std: _sum_of_terms(
-        dy, x_hat, gamma, inv_std, 1, 1, 1 / inv_std
-    ),
-    "forgets eps: takes the sum of x_hat**2 for N": lambda dy, x_hat, gamma, inv_std: _sum_of_terms(
-        dy, x_hat, gamma, inv_std, 1, 1, len(x_hat) / (x_hat**2).sum(axis=0)
-    ),
-    "sums over the features instead of the batch": lambda dy, x_hat, gamma, inv_std: (
-        inv_std * gamma * (dy - dy.mean(axis=1, keepdims=True) - x_hat * (dy * x_hat).mean(axis=1, keepdims=True))
-    ),
-    "stops at x_hat": lambda dy, x_hat, gamma, inv_std: gamma * dy,
-    "returns the transpose": lambda dy, x_hat, gamma, inv_std: closed_form_dx(dy, x_hat, gamma, inv_std).T,
+    "flips the sign of the mean term": (lambda n: (1, -1, 1), ("mean",), "`mean` is -1"),
+    "flips the sign of the var term": (lambda n: (1, 1, -1), ("var",), "`var` is -1"),
+    "divides by N - 1 in the var term": (lambda n: (1, 1, n / (n - 1)), ("var",), "`var` is N/(N-1)"),
+    "misses 1/N in the mean term": (lambda n: (1, n, 1), ("mean",), "`mean` is N:"),
+    "misses 1/N in the var term": (lambda n: (1, 1, n), ("var",), "`var` is N:"),
+    "misses the 2 of the square": (lambda n: (1, 1, 0.5), ("var",), "`var` is 1/2"),
 }
 
 
@@ -1573,58 +1672,152 @@ def _with_wrong_factors(factors):
     return lambda dy, x_hat, gamma, inv_std: _sum_of_terms(dy, x_hat, gamma, inv_std, *factors(len(dy)))
 
 
-def _staged(wrong_dx):
-    return lambda dy, centred, x_hat, inv_std, gamma: (
-        wrong_dx(dy, x_hat, gamma, inv_std),
-        *dgamma_dbeta(dy, x_hat),
-    )
+def _staged(dx):
+    return lambda dy, centred, x_hat, inv_std, gamma: (dx(dy, x_hat, gamma, inv_std), *dgamma_dbeta(dy, x_hat))
 
 
-for _name, _wrong in {
-    **{name: _with_wrong_factors(f) for name, f in WRONG_FACTORS.items()},
-    **WRONG_DX,
-}.items():
-    lesson.mistake("closed_form_dx", _name)(_wrong)
-    lesson.mistake("staged_backward", _name)(_staged(_wrong))
+def _wrong_dx(name, terms=(), cause=None):
+    """Declare a wrong dx for both exercises that return one."""
+
+    def register(wrong):
+        lesson.mistake("closed_form_dx", name, terms=terms, cause=cause)(wrong)
+        lesson.mistake("staged_backward", name, terms=terms, cause=cause)(_staged(wrong))
+        return wrong
+
+    return register
 
 
-@lesson.mistake("staged_backward", "swaps dgamma and dbeta")
+for _name, (_factors, _terms, _cause) in WRONG_FACTORS.items():
+    _wrong_dx(_name, _terms, _cause)(_with_wrong_factors(_factors))
+
+
+@_wrong_dx("forgets gamma", ALL, "every term of dx is 1/gamma")
+def _(dy, x_hat, gamma, inv_std):
+    return closed_form_dx(dy, x_hat, np.ones_like(gamma), inv_std)
+
+
+@_wrong_dx("forgets inv_std", ALL, "every term of dx is 1/inv_std")
+def _(dy, x_hat, gamma, inv_std):
+    return closed_form_dx(dy, x_hat, gamma, np.ones_like(inv_std))
+
+
+@_wrong_dx("uses the variance where the standard deviation belongs", ALL, "every term of dx is inv_std")
+def _(dy, x_hat, gamma, inv_std):
+    return closed_form_dx(dy, x_hat, gamma, inv_std**2)
+
+
+@_wrong_dx("sigma for sigma squared in the var term", ("var",), "`var` is 1/inv_std")
+def _(dy, x_hat, gamma, inv_std):
+    return _sum_of_terms(dy, x_hat, gamma, inv_std, 1, 1, 1 / inv_std)
+
+
+@_wrong_dx("forgets eps: takes the sum of x_hat**2 for N", ("var",), "`var` is (var + eps)/var")
+def _(dy, x_hat, gamma, inv_std):
+    return _sum_of_terms(dy, x_hat, gamma, inv_std, 1, 1, len(x_hat) / (x_hat**2).sum(axis=0))
+
+
+@_wrong_dx("sums over the features instead of the batch", ("mean", "var"))
+def _(dy, x_hat, gamma, inv_std):
+    return inv_std * gamma * (dy - dy.mean(axis=1, keepdims=True) - x_hat * (dy * x_hat).mean(axis=1, keepdims=True))
+
+
+@_wrong_dx("stops at x_hat", ALL)
+def _(dy, x_hat, gamma, inv_std):
+    return gamma * dy
+
+
+@_wrong_dx("returns the transpose", (), "dx is the transpose")
+def _(dy, x_hat, gamma, inv_std):
+    return closed_form_dx(dy, x_hat, gamma, inv_std).T
+
+
+@lesson.mistake("staged_backward", "swaps dgamma and dbeta", cause="in the place of dgamma is dbeta")
 def _(dy, centred, x_hat, inv_std, gamma):
     dx, dgamma, dbeta = staged_backward(dy, centred, x_hat, inv_std, gamma)
     return dx, dbeta, dgamma
 
 
+# %% [markdown]
+# Right answers come in many forms, and these must pass:
+
+
 # %%
-WRONG_SUMS: dict[str, Callable[..., tuple[Any, ...]]] = {
-    "returns zeros": lambda dy, x_hat: (0 * dy[0], 0 * dy[0]),
-    "swaps the two": lambda dy, x_hat: (dy.sum(axis=0), (dy * x_hat).sum(axis=0)),
-    "flips the sign of dgamma": lambda dy, x_hat: (-(dy * x_hat).sum(axis=0), dy.sum(axis=0)),
-    "forgets x_hat": lambda dy, x_hat: (dy.sum(axis=0), dy.sum(axis=0)),
-    "takes means instead of sums": lambda dy, x_hat: ((dy * x_hat).mean(axis=0), dy.mean(axis=0)),
-    "sums over the features": lambda dy, x_hat: ((dy * x_hat).sum(axis=1), dy.sum(axis=1)),
-    "does not sum": lambda dy, x_hat: (dy * x_hat, dy),
-    "multiplies the sums": lambda dy, x_hat: (dy.sum(axis=0) * x_hat.sum(axis=0), dy.sum(axis=0)),
-}
-WRONG_FORWARDS: dict[str, Callable[..., tuple[Any, ...]]] = {
-    "returns zeros": lambda x, gamma, beta, eps: (0 * x, 0 * x, 0 * gamma),
-    "forgets gamma": lambda x, gamma, beta, eps: forward(x, 1, beta, eps),
-    "forgets beta": lambda x, gamma, beta, eps: forward(x, gamma, 0, eps),
-    "forgets eps": lambda x, gamma, beta, eps: forward(x, gamma, beta, 0),
-    "adds eps to the standard deviation": lambda x, gamma, beta, eps: _normalise_with(
-        x, gamma, beta, x.std(axis=0) + eps
+def _right_dx(name):
+    def register(right):
+        lesson.variant("closed_form_dx", name)(right)
+        lesson.variant("staged_backward", name)(_staged(right))
+        return right
+
+    return register
+
+
+@_right_dx("reuses dgamma and dbeta")
+def _(dy, x_hat, gamma, inv_std):
+    return backward_reusing(dy, x_hat, gamma, inv_std)[0]
+
+
+@_right_dx("takes the straight line out of each feature, one at a time")
+def _(dy, x_hat, gamma, inv_std):
+    dx = np.empty_like(dy)
+    for j in range(dy.shape[1]):
+        offset, slope = dy[:, j].mean(), (dy[:, j] * x_hat[:, j]).mean()
+        dx[:, j] = gamma[j] * inv_std[j] * (dy[:, j] - offset - slope * x_hat[:, j])
+    return dx
+
+
+@_right_dx("multiplies by the Jacobian of each feature")
+def _(dy, x_hat, gamma, inv_std):
+    n = len(dy)
+    jacobian = np.eye(n) - 1 / n - np.einsum("id,jd->dij", x_hat, x_hat) / n
+    return np.einsum("d,dij,jd->id", gamma * inv_std, jacobian, dy)
+
+
+@_right_dx("sums the three terms")
+def _(dy, x_hat, gamma, inv_std):
+    return _sum_of_terms(dy, x_hat, gamma, inv_std, 1, 1, 1)
+
+
+lesson.variant("dgamma_dbeta", "uses einsum")(
+    lambda dy, x_hat: (np.einsum("nd,nd->d", dy, x_hat), np.einsum("nd->d", dy))
+)
+lesson.variant("forward", "uses np.var")(
+    lambda x, gamma, beta, eps: (
+        gamma * (x - x.mean(0)) / np.sqrt(np.var(x, axis=0) + eps) + beta,
+        (x - x.mean(0)) / np.sqrt(np.var(x, axis=0) + eps),
+        (np.var(x, axis=0) + eps) ** -0.5,
+    )
+)
+
+# %%
+# Wrong sums and forwards, with the wrong terms and what must be said; None: the mistake is known by its name.
+WRONG_SUMS: dict[str, tuple[Callable[..., tuple[Any, ...]], tuple[str, ...], str | None]] = {
+    "returns zeros": (lambda dy, x_hat: (0 * dy[0], 0 * dy[0]), ("dgamma", "dbeta"), "dgamma is zero"),
+    "swaps the two": (
+        lambda dy, x_hat: (dy.sum(axis=0), (dy * x_hat).sum(axis=0)),
+        (),
+        "in the place of dgamma is dbeta",
     ),
-    "divides by N - 1": lambda x, gamma, beta, eps: _normalise_with(
-        x, gamma, beta, np.sqrt(x.var(axis=0, ddof=1) + eps)
+    "flips the sign of dgamma": (
+        lambda dy, x_hat: (-(dy * x_hat).sum(axis=0), dy.sum(axis=0)),
+        ("dgamma",),
+        "`dgamma` is -1",
     ),
-    "divides by the variance (sigma squared for sigma)": lambda x, gamma, beta, eps: _normalise_with(
-        x, gamma, beta, x.var(axis=0) + eps
+    "forgets x_hat": (lambda dy, x_hat: (dy.sum(axis=0), dy.sum(axis=0)), (), "in the place of dgamma is dbeta"),
+    "takes means instead of sums": (
+        lambda dy, x_hat: ((dy * x_hat).mean(axis=0), dy.mean(axis=0)),
+        ("dgamma", "dbeta"),
+        "`dgamma` and `dbeta` is 1/N",
     ),
-    "does not subtract the mean": lambda x, gamma, beta, eps: _normalise_with(
-        x, gamma, beta, np.sqrt(x.var(axis=0) + eps), centre=0
+    "sums over the features": (
+        lambda dy, x_hat: ((dy * x_hat).sum(axis=1), dy.sum(axis=1)),
+        ("dgamma", "dbeta"),
+        None,
     ),
-    "returns the standard deviation, not its inverse": lambda x, gamma, beta, eps: (
-        *forward(x, gamma, beta, eps)[:2],
-        1 / forward(x, gamma, beta, eps)[2],
+    "does not sum": (lambda dy, x_hat: (dy * x_hat, dy), (), "dgamma was not summed over axis 0"),
+    "multiplies the sums": (
+        lambda dy, x_hat: (dy.sum(axis=0) * x_hat.sum(axis=0), dy.sum(axis=0)),
+        ("dgamma",),
+        "dgamma is zero",
     ),
 }
 
@@ -1634,7 +1827,43 @@ def _normalise_with(x, gamma, beta, std, centre=1):
     return gamma * x_hat + beta, x_hat, 1 / std
 
 
-for _name, _wrong in WRONG_SUMS.items():
-    lesson.mistake("dgamma_dbeta", _name)(_wrong)
-for _name, _wrong in WRONG_FORWARDS.items():
-    lesson.mistake("forward", _name)(_wrong)
+WRONG_FORWARDS: dict[str, tuple[Callable[..., tuple[Any, ...]], tuple[str, ...], str | None]] = {
+    "returns zeros": (
+        lambda x, gamma, beta, eps: (0 * x, 0 * x, 0 * gamma),
+        ("scaled", "shift", "inv_std"),
+        "inv_std is zero",
+    ),
+    "forgets gamma": (lambda x, gamma, beta, eps: forward(x, 1, beta, eps), ("scaled",), "`scaled` is 1/gamma"),
+    "forgets beta": (lambda x, gamma, beta, eps: forward(x, gamma, 0, eps), ("shift",), "`shift` is 0"),
+    "forgets eps": (lambda x, gamma, beta, eps: forward(x, gamma, beta, 0), ("inv_std",), None),
+    "adds eps to the standard deviation": (
+        lambda x, gamma, beta, eps: _normalise_with(x, gamma, beta, x.std(axis=0) + eps),
+        ("inv_std",),
+        None,
+    ),
+    "divides by N - 1": (
+        lambda x, gamma, beta, eps: _normalise_with(x, gamma, beta, np.sqrt(x.var(axis=0, ddof=1) + eps)),
+        ("inv_std",),
+        None,
+    ),
+    "divides by the variance (sigma squared for sigma)": (
+        lambda x, gamma, beta, eps: _normalise_with(x, gamma, beta, x.var(axis=0) + eps),
+        ("inv_std",),
+        "`inv_std` is inv_std",
+    ),
+    "does not subtract the mean": (
+        lambda x, gamma, beta, eps: _normalise_with(x, gamma, beta, np.sqrt(x.var(axis=0) + eps), centre=0),
+        ("centre",),
+        "`centre` is 0",
+    ),
+    "returns the standard deviation, not its inverse": (
+        lambda x, gamma, beta, eps: (*forward(x, gamma, beta, eps)[:2], 1 / forward(x, gamma, beta, eps)[2]),
+        ("inv_std",),
+        "`inv_std` is 1/inv_std**2",
+    ),
+}
+
+for _name, (_wrong, _terms, _cause) in WRONG_SUMS.items():
+    lesson.mistake("dgamma_dbeta", _name, terms=_terms, cause=_cause)(_wrong)
+for _name, (_wrong, _terms, _cause) in WRONG_FORWARDS.items():
+    lesson.mistake("forward", _name, terms=_terms, cause=_cause)(_wrong)

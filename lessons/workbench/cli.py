@@ -17,6 +17,7 @@ from pathlib import Path
 from lessons.anatomy import LessonError
 from lessons.workbench import commands, report, screen
 from lessons.workbench.errors import UsageError
+from lessons.workbench.loop import commands as loop
 
 UNUSABLE = 2
 INTERRUPTED = 128 + signal.SIGINT
@@ -43,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _carry_out(argv: Sequence[str] | None) -> int:
     try:
-        args = parser().parse_args(argv)
+        args = parse(argv)
     except SystemExit as stop:  # argparse has printed help, the version or a usage error
         return int(stop.code or 0)
     try:
@@ -62,14 +63,45 @@ def _is_ours(error: Exception) -> bool:
     return isinstance(error, ours)
 
 
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The parsed command line.  Raises `SystemExit`, as argparse does, when it has nothing to carry out."""
+    top = parser()
+    args = top.parse_args(argv)
+    for option in ("plain", "once", "json", "lesson"):
+        if args.command is not loop.loop and getattr(args, f"loop_{option}"):
+            top.error(f"--{option} belongs to the bare command: minigrad --{option}")
+    return args
+
+
 def parser() -> argparse.ArgumentParser:
     """The parser of the whole command line; every command sets ``command`` to its function."""
     top = argparse.ArgumentParser(
         prog="minigrad", description="Understand deep learning by rebuilding it.", allow_abbrev=False
     )
     top.add_argument("--version", action="version", version=f"minigrad {report.version()}")
-    top.set_defaults(command=commands.welcome)
+    loop_options = top.add_argument_group("the loop: without a command, minigrad watches your homework")
+    loop_options.add_argument("--lesson", dest="loop_lesson", metavar="NAME", help="begin there: LESSON[/EXERCISE]")
+    loop_options.add_argument("--plain", dest="loop_plain", action="store_true", help="no colours, nothing moves")
+    loop_options.add_argument(
+        "--once", dest="loop_once", action="store_true", help="one check; exit code 0 if it passes"
+    )
+    loop_options.add_argument(
+        "--json", dest="loop_json", action="store_true", help="one JSON object a line, for programs"
+    )
+    _add_homework(loop_options, loop.HOMEWORK)
+    top.set_defaults(command=loop.loop)
     add = top.add_subparsers(title="commands", metavar="COMMAND").add_parser
+
+    for name, function, text in (
+        ("hint", loop.hint, "the next hint, for what is wrong now"),
+        ("reveal", loop.reveal, "the solution; it is remembered that you saw it"),
+        ("reset", loop.reset, "make an exercise a stub again; your file is backed up"),
+    ):
+        command = add(name, help=text)
+        needed = "?" if name == "hint" else None
+        command.add_argument("name", nargs=needed, metavar="NAME", help="LESSON, EXERCISE or LESSON/EXERCISE")
+        _add_homework(command, argparse.SUPPRESS)
+        command.set_defaults(command=function)
 
     command = add("list", help="the lessons")
     command.add_argument("--names", action="store_true", help="their names only, one a line, for scripts")
@@ -89,10 +121,22 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--out", metavar="FILE", help="homework/NAME.py unless given; - prints it")
     command.set_defaults(command=commands.stub)
 
-    command = add("check", help="check what you wrote")
-    _add_name(command)
+    command = add("check", help="check what you wrote, all exercises of a lesson")
+    _add_name(command, nargs="?")
     command.add_argument("file", type=Path, nargs="?", metavar="FILE", help="homework/NAME.py unless given")
     command.set_defaults(command=commands.check)
+
+    command = add("grade", help="check the homework of a whole class, confined, and write a report")
+    command.add_argument("folder", type=Path, metavar="DIR", help="in it, a folder or a .py file for each student")
+    command.add_argument("--out", type=Path, default=Path("report.json"), metavar="FILE", help="report (report.json)")
+    command.add_argument("--csv", type=Path, metavar="FILE", help="a line for each student, for spreadsheets")
+    command.add_argument("--html", type=Path, metavar="FILE", help="a page that says how the class failed")
+    command.add_argument("--lesson", action="append", default=[], metavar="NAME", help="only this one; may be repeated")
+    command.add_argument("--jobs", type=_positive, metavar="N", help="side by side (as many as there are processors)")
+    command.add_argument("--seconds", type=_limit, default=10.0, metavar="S", help="for each exercise (10)")
+    command.add_argument("--memory", type=_positive, default=1024, metavar="MIB", help="for each exercise (1024)")
+    command.add_argument("--fresh", action="store_true", help="keep nothing of the report that is there")
+    command.set_defaults(command=commands.grade)
 
     command = add("errata", help="what the sources printed wrongly, with the numbers that prove it")
     _add_name(command, nargs="?")
@@ -124,11 +168,20 @@ def parser() -> argparse.ArgumentParser:
     command = dev.add_parser("check", help="prove that every exercise's check can fail")
     _add_name(command, nargs="?")
     command.set_defaults(command=commands.dev_check)
+    command = dev.add_parser("new", help="begin a lesson that runs, is tested, and passes dev check")
+    command.add_argument("name", metavar="NAME", help="of the lesson and its module, such as layer_norm")
+    command.add_argument("--subject", default="foundations", metavar="SUBJECT", help="its folder (foundations)")
+    command.add_argument("--out", type=Path, metavar="DIR", help="write lesson and tests there, not into the checkout")
+    command.set_defaults(command=commands.dev_new)
     return top
 
 
 def _add_name(command: argparse.ArgumentParser, nargs: str | None = None) -> None:
     command.add_argument("name", nargs=nargs, metavar="NAME", help="a lesson, or a lesson's file ending in .py")
+
+
+def _add_homework(command: argparse._ActionsContainer, default: object) -> None:
+    command.add_argument("--homework", type=Path, metavar="DIR", default=default, help="your folder (homework)")
 
 
 def _seed(text: str) -> int:
@@ -150,10 +203,21 @@ def _counts(text: str) -> list[int]:
 
 
 def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
+    seconds = _number(text)
     if not 0 <= seconds <= 10:
         raise argparse.ArgumentTypeError(f"must be from 0 to 10 seconds, got {text!r}")
     return seconds
+
+
+def _limit(text: str) -> float:
+    seconds = _number(text)
+    if not 0 < seconds <= 3600:
+        raise argparse.ArgumentTypeError(f"must be more than 0 and at most 3600 seconds, got {text!r}")
+    return seconds
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

@@ -8,34 +8,18 @@ import sys
 import time
 from pathlib import Path
 
-from lessons.anatomy import Lesson, Part, Run, Section, check_file, stub_file
+from lessons.anatomy import Lesson, Outcome, Part, Run, Section, stub_file
 from lessons.anatomy.account import account, body, claim_lines, heading, outcome_lines
 from lessons.anatomy.files import write_atomically
-from lessons.anatomy.homework import HomeworkError
 from lessons.anatomy.run import Figure
 from lessons.anatomy.text import wrapped
 from lessons.workbench import catalogue, progress, report, screen
 from lessons.workbench.errors import UsageError
+from lessons.workbench.loop import commands as loop
+from lessons.workbench.sandbox import Submission, SubmissionError, check_in_child
+from lessons.workbench.sandbox.submission import clean
 
 OK, FAILED = 0, 1
-
-WELCOME = """\
-minigrad rebuilds deep learning from NumPy up, and checks every step.
-
-    minigrad list              the lessons
-    minigrad run {name}     run one: its derivation, errata, experiment and figures
-    minigrad stub {name}    write its exercises to {homework}
-    minigrad check {name}   check what you wrote there
-
-Start with:  minigrad run {name} --quick
-"""
-
-
-def welcome(args: argparse.Namespace) -> int:
-    entries = catalogue.entries()
-    name = entries[0].name if entries else "NAME"
-    print(WELCOME.format(name=name, homework=homework(name)), end="")
-    return OK
 
 
 def homework(name: str) -> Path:
@@ -140,23 +124,48 @@ def stub(args: argparse.Namespace) -> int:
 
 
 def check(args: argparse.Namespace) -> int:
-    lesson = catalogue.find(args.name)
+    name = args.name or loop.current_lesson(homework("").parent)
+    lesson = catalogue.find(name)
     path = args.file or homework(lesson.name)
     style = screen.style()
+    said = 0
+
+    def show(outcome: Outcome, submission: Submission) -> None:
+        nonlocal said
+        _show_printed(submission.printed[said:])
+        said = len(submission.printed) if submission.alive else 0  # a fresh child begins with an empty page
+        print(*outcome_lines(outcome, style), sep="\n", flush=True)
+
     try:
-        outcomes = check_file(lesson, path)
+        outcomes = check_in_child(lesson, path, after=show)
     except FileNotFoundError as error:
-        raise UsageError(f"{path}: no such file; `minigrad stub {args.name}` writes one to start from") from error
+        raise UsageError(f"{path}: no such file; `minigrad stub {name}` writes one to start from") from error
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    except HomeworkError as error:
+    except SubmissionError as error:
+        _show_printed(error.printed)
         print(style.bad("FAIL"), error)
         return FAILED
-    for outcome in outcomes:
-        print(*outcome_lines(outcome, style), sep="\n")
     passed = sum(outcome.passed for outcome in outcomes)
     print(f"{lesson.name}: {passed} of {counted(len(outcomes), 'exercise')} passed.")
     return OK if passed == len(outcomes) else FAILED
+
+
+def grade(args: argparse.Namespace) -> int:
+    from lessons.workbench.grade.command import grade
+
+    return OK if grade(args) else FAILED
+
+
+PRINTED = 40  # lines of what the learner's code prints during one check that are worth showing
+
+
+def _show_printed(text: str) -> None:
+    lines = text.splitlines()
+    for line in lines[:PRINTED]:
+        print(f"  | {clean(line)}")
+    if len(lines) > PRINTED:
+        print(f"  | ... and {counted(len(lines) - PRINTED, 'line')} more")
 
 
 def errata(args: argparse.Namespace) -> int:
@@ -208,12 +217,26 @@ def dev_check(args: argparse.Namespace) -> int:
     found = [problem for lesson in lessons for problem in problems(lesson)]
     for problem in found:
         print(f"{screen.style().bad('FAIL')} {problem}")
-    exercises = sum(len(lesson.exercise_list) for lesson in lessons)
-    mistakes = sum(len(exercise.mistakes) for lesson in lessons for exercise in lesson.exercise_list)
+    exercises = [exercise for lesson in lessons for exercise in lesson.exercise_list]
+    mistakes = sum(len(exercise.mistakes) for exercise in exercises)
+    terms = sum(len(exercise.question.all_terms()) for exercise in exercises if exercise.question is not None)
     if not found:
         told_apart = f"stubs, solutions and {counted(mistakes, 'declared mistake')}"
-        print(f"{counted(exercises, 'exercise')}: {told_apart} are told apart.")
+        print(f"{counted(len(exercises), 'exercise')}: {told_apart} are told apart.")
+        if terms:
+            print(f"{counted(terms, 'term')}: each is found when it is zeroed, negated or doubled.")
     return FAILED if found else OK
+
+
+def dev_new(args: argparse.Namespace) -> int:
+    from lessons.workbench.scaffold import new_lesson
+
+    lesson, test = new_lesson(args.name, args.subject, args.out)
+    name = args.name if args.out is None else lesson
+    print(f"Wrote {lesson} and {test}. Next:")
+    for command in (f"minigrad run {name} --quick", f"pytest -q {test}", f"minigrad dev check {name}"):
+        print(f"    {command}")
+    return OK
 
 
 def counted(count: int, singular: str, plural: str = "") -> str:

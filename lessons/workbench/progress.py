@@ -70,7 +70,7 @@ class Line:
         now = time.monotonic()
         self.next_drawing = now + EVERY
         columns = _columns(self.stream)
-        text = bar_text(self.description, self.done, self.total, now - self.start, columns, _fancy(self.stream))
+        text = bar_text(self.description, self.done, self.total, now - self.start, columns, fancy(self.stream))
         self.stream.write("\r" + text + " " * max(0, columns - 1 - width_of(text)))
         self.stream.flush()
 
@@ -137,7 +137,10 @@ def _columns(stream: TextIO) -> int:
         return 80
 
 
-def _fancy(stream: TextIO) -> bool:
+def fancy(stream: TextIO | None) -> bool:
+    """Whether blocks and the like can be written there."""
+    if stream is None:
+        return False
     try:
         "\N{FULL BLOCK}\N{LIGHT SHADE}".encode(stream.encoding or "ascii")
     except UnicodeEncodeError:

@@ -79,9 +79,15 @@ def is_terminal(stream: TextIO | None) -> bool:
         return False
 
 
+def is_dumb() -> bool:
+    """Whether the terminal knows no codes: ``TERM`` says so, or says nothing where every terminal has it."""
+    kind = os.environ.get("TERM", "")
+    return kind == "dumb" or (not kind and os.name == "posix")
+
+
 def style() -> Style:
-    """Colour for a terminal, unless ``NO_COLOR`` is set to anything or ``TERM`` is dumb."""
-    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not is_terminal(sys.stdout)
+    """Colour for a terminal, unless ``NO_COLOR`` is set to anything or the terminal is dumb."""
+    plain = os.environ.get("NO_COLOR") or is_dumb() or not is_terminal(sys.stdout)
     return PLAIN if plain else Style(colour=True)
 
 

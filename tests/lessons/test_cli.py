@@ -53,17 +53,13 @@ def program(*arguments: str, **variables: str) -> subprocess.CompletedProcess[by
 # ---- first contact
 
 
-def test_the_bare_command_says_what_to_type_next(capsys):
-    assert main([]) == 0
-    output = capsys.readouterr().out
-    assert "minigrad run batchnorm --quick" in output
-    assert len(output.splitlines()) < 12
-
-
 def test_every_command_explains_itself(capsys):
     for words in (
         [],
         ["list"],
+        ["hint"],
+        ["reveal"],
+        ["reset"],
         ["run"],
         ["stub"],
         ["check"],
@@ -92,9 +88,12 @@ def test_version(capsys):
         (["run", TOY, "--quick", "--full"], "not allowed with"),
         (["run", "btchnorm"], "no lesson is called 'btchnorm'; did you mean batchnorm?"),
         (["check", "BatchNorm"], "did you mean batchnorm?"),
-        (["errata", "zzz"], "no lesson is called 'zzz'; there are: batchnorm"),
+        (["errata", "zzz"], "no lesson is called 'zzz'; there are: "),
         (["run", "missing.py"], "missing.py: no such file"),
         (["dev"], "required"),
+        (["reveal"], "required: NAME"),
+        (["--plain", "list"], "--plain belongs to the bare command"),
+        (["--once", "--lesson", "btchnorm"], "no lesson or exercise is called 'btchnorm'; did you mean batchnorm?"),
         (["bench", "batchnorm", "--rounds", "0"], "must be at least 1"),
         (["bench", "batchnrom"], "invalid choice: 'batchnrom'"),
         (["bench", "conv", "--threads", "1,0"], "must be at least 1"),

@@ -48,6 +48,14 @@ def squares(x, times=1):
     return x**2
 
 
+@lesson.consequence("double", title="x * x, whose derivative is double(x), from x = 3")
+def descend(candidate, rng):
+    x = 3 + 1e-3 * rng.normal(size=1)
+    while True:
+        yield float((x * x)[0])
+        x = x - 0.1 * candidate(x)
+
+
 @lesson.exercise(hint="The sign of each half.")
 def halves(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Two arrays that add up to x: its positive and its negative part."""

@@ -1,0 +1,1 @@
+"""Lessons on what everything else is made of."""
