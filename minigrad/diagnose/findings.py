@@ -19,6 +19,9 @@ SAME = 1e-9  # relative to the largest wanted entry: what counts as equal, as in
 POWERS = (-1.0, 1.0, -2.0, 2.0, 0.5, -0.5)
 
 
+_PLURAL = {"is": "are", "has": "have", "was": "were", "lacks": "lack", "counts": "count"}
+
+
 @dataclass(frozen=True)
 class Finding:
     """An explanation of one wrong result: `terms` maps the wrong ones to the factor on each, as text."""
@@ -100,8 +103,8 @@ def _cause_of(case: Case, wrong: Mapping[str, Factor]) -> str:
     if everything and len(wrong) > 1:
         return f"The factor on every term of {case.result} is {factor.text}: all of it {factor.meaning}."
     if alike and len(wrong) > 1:
-        verbs = factor.meaning.replace("is ", "are ", 1) if factor.meaning.startswith("is ") else factor.meaning
-        verbs = verbs.replace("has ", "have ", 1) if verbs.startswith("has ") else verbs
+        first, _, rest = factor.meaning.partition(" ")
+        verbs = f"{_PLURAL.get(first, first)} {rest}"
         return f"The factor on {quoted(list(wrong))} is {factor.text}: they {verbs}."
     return " ".join(f"The factor on `{name}` is {f.text}: it {f.meaning}." for name, f in wrong.items())
 

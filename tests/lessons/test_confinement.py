@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lessons.workbench.sandbox import Limits, Submission, SubmissionError
@@ -240,8 +241,6 @@ def f(x):
     thread = threading.Thread(target=print, args=("from a thread",)); thread.start(); thread.join()
     return t.grad.numpy(), np.random.default_rng(0).normal(size=2).shape
 """
-    import numpy as np
-
     with confined(text) as submission:
         gradient, shape = submission.functions["f"](np.arange(3.0))
         np.testing.assert_array_equal(gradient, [0, 2, 4])
@@ -270,7 +269,7 @@ def test_the_solutions_cannot_be_read_where_lessons_are_installed(tmp_path):
         "    except SubmissionError as error: print(error.lines[0])\n"
     )
     command = [sys.executable, "-P", "-c", code] if sys.version_info >= (3, 11) else [sys.executable, "-c", code]
-    env = {**os.environ, "PYTHONPATH": str(site)}
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), str(Path(np.__file__).parents[1])])}
     done = subprocess.run(command, cwd=site, env=env, capture_output=True, text=True)
     where, reads, one, said = done.stdout.replace("\n", "|").split("|")[:4]
     assert Path(where).parent == site, done.stderr

@@ -193,6 +193,11 @@ FIFTEEN = {
     "divides by N twice": (sums(mean=lambda n, d: 1 / n), ("mean",), "1/N too many"),
     "sqrt(N) for N": (sums(mean=lambda n, d: n**0.5), ("mean",), "`mean` is sqrt(N)"),
     "D for N": (sums(mean=lambda n, d: n / d), ("mean",), "`mean` is N/D: it was divided by D where N belongs"),
+    "D for N in both sums": (
+        sums(mean=lambda n, d: n / d, var=lambda n, d: n / d),
+        ("mean", "var"),
+        "The factor on `mean` and `var` is N/D: they were divided by D where N belongs.",
+    ),
     "two mistakes at once": (
         sums(mean=-1, var=lambda n, d: n),
         ("mean", "var"),
