@@ -42,16 +42,16 @@ _winograd = True
 
 
 def get_winograd() -> bool:
-    """Whether float32 convolutions of 3 x 3 kernels may be computed by Winograd's method."""
+    """Whether float32 convolutions of 3 x 3 and 5 x 5 kernels may be computed by Winograd's method."""
     return _winograd
 
 
 def set_winograd(enabled: bool) -> None:
-    """Allow Winograd's method for float32 convolutions of 3 x 3 kernels, or not.
+    """Allow Winograd's method for float32 convolutions of 3 x 3 and 5 x 5 kernels, or not.
 
-    It needs 2.25 multiplications where the sum has 9, and its rounding errors are about ten times as large:
-    `kernels.cpu.convolution.winograd` states the bound. float64 never uses it. Raises KernelError if `enabled` is not a
-    bool.
+    It needs 2.25 multiplications where the sum has 9, or 9 where it has 25, and rounds in other places:
+    `kernels.cpu.convolution.winograd` states the bound on the error. float64 never uses it. Raises KernelError if
+    `enabled` is not a bool.
     """
     global _winograd
     if not isinstance(enabled, (bool, np.bool_)):

@@ -413,6 +413,51 @@ def test_vectors_of_a_tile_are_taken_out_and_put_in():
     assert_same(out, a[::-1])
 
 
+# --- maps -------------------------------------------------------------------------------------------------------------
+
+
+@kernel
+def three_of_two(x, y):
+    return x, x + 2.0 * y, x - y
+
+
+@kernel
+def mapped(a, out, rows_out, columns_out, total_out, shifted_out):
+    n = simd.lanes(a)
+    tile = simd.load_grid(a, n, 5 * n, -n, 2, 2)
+    simd.store_grid(out, 0, 3 * n, n, simd.both_ways(three_of_two, tile))
+    simd.store_grid(rows_out, 0, 3 * n, n, simd.each_row(three_of_two, tile))
+    simd.store_grid(columns_out, 0, n, 3 * n, simd.each_column(three_of_two, tile))
+    simd.store(total_out, 0, simd.sum_vectors(tile))
+    simd.store_grid(shifted_out, 0, 2 * n, n, simd.plus(tile, simd.load(a, 0)))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_maps_multiply_a_tile_by_a_matrix_on_either_side(dtype):
+    n = count(dtype)
+    a = np.random.default_rng(0).integers(-9, 9, (7, n)).astype(dtype)  # exact sums
+    out, rows, columns, total, shifted = (
+        np.zeros((*shape, n), dtype) for shape in [(3, 3), (2, 3), (2, 3), (), (2, 2)]
+    )
+    mapped(a, out, rows, columns, total, shifted)
+    tile, matrix = a[[[1, 0], [6, 5]]], np.array([[1, 0], [1, 2], [1, -1]])
+    assert_same(rows, np.einsum("ij,rjn->rin", matrix, tile))
+    assert_same(columns, np.einsum("ij,jcn->cin", matrix, tile))
+    assert_same(out, np.einsum("ij,jkn,lk->iln", matrix, tile, matrix))
+    assert_same(total, tile.sum((0, 1)))
+    assert_same(shifted, tile + a[0])
+
+
+@kernel
+def stored_wrongly(a, out):
+    simd.store_grid(out, 0, 2, 2, simd.load_grid(a, 0, 2, 2, 2, 2))
+
+
+def test_a_grid_is_not_stored_as_another_dtype():
+    with pytest.raises((NumbaError, TypeError), match="store_grid: cannot put"):
+        stored_wrongly(np.zeros(99, np.float32), np.zeros(99, np.float64))
+
+
 # --- what cannot be compiled ------------------------------------------------------------------------------------------
 
 

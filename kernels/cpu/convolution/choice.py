@@ -1,6 +1,6 @@
 """Which of the convolution kernels takes a problem.
 
-    winograd       float32, 3 x 3, stride 1, many channels: fewer multiplications, at the price of some rounding
+    winograd       float32, 3 x 3 or 5 x 5, stride 1, many channels: fewer multiplications, at the price of rounding
     depthwise      one input channel a filter: lanes along a row of pixels, limited by memory
     few_channels   few input channels, stride 1: lanes along a row of pixels; channels would not fill them
     direct         everything else: lanes along the output channels, any stride, dilation and groups
@@ -19,19 +19,24 @@ from kernels.cpu.convolution import (
     winograd,
     winograd_weight,
 )
+from kernels.cpu.convolution.winograd_transforms import METHODS
 from kernels.cpu.jit import Array
 
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
 
-# With fewer channels than this on either side, Winograd's transforms cost more than they save.
+# With fewer channels than this on either side, Winograd's transforms cost more than they save. For 5 x 5, time relative
+# to the kernel that would do it otherwise, forward / dx / dw at 14 x 14, batch 64: 8 -> 16 channels 1.1 / 1.4 / 1.0,
+# 16 -> 8 0.7 / 1.3 / 0.8, 16 -> 16 0.7 / 0.8 / 0.7, 32 -> 64 0.5 / 0.6 / 0.7. A single image of 14 x 14 loses, 1.3 at
+# 16 -> 32, and gains from 64 channels on.
 WINOGRAD_CHANNELS = 16
+WINOGRAD_SIZES = tuple((taps, taps) for taps in METHODS)
 # Up to so many input channels, lanes along pixels were faster in each of the three, at 14 x 14 to 32 x 32 pixels.
 FEW_CHANNELS = {"forward": 8, "backward_input": 16, "backward_weight": 4}
 
 
 def _takes_winograd(weight: Array, stride: Pair, dilation: Pair, groups: int) -> bool:
-    plain = weight.shape[2:] == (3, 3) and stride == dilation == (1, 1) and groups == 1
+    plain = weight.shape[2:] in WINOGRAD_SIZES and stride == dilation == (1, 1) and groups == 1
     return plain and weight.dtype == "f4" and min(weight.shape[:2]) >= WINOGRAD_CHANNELS
 
 
@@ -81,9 +86,9 @@ def backward_weight(
 ) -> Array:  # fmt: skip
     """As `kernels.reference.convolution.backward_weight`; two spatial dimensions, at least one element."""
     inputs = x.shape[1] // groups
-    plain = kernel_size == (3, 3) and stride == dilation == (1, 1) and groups == 1 and x.dtype == "f4"
+    plain = kernel_size in WINOGRAD_SIZES and stride == dilation == (1, 1) and groups == 1 and x.dtype == "f4"
     if allow_winograd and plain and min(inputs, dy.shape[1]) >= WINOGRAD_CHANNELS:
-        dw, finite = winograd_weight.backward_weight(x, dy, padding)
+        dw, finite = winograd_weight.backward_weight(x, dy, kernel_size, padding)
         if finite:
             return dw
     if _is_depthwise(inputs, groups):

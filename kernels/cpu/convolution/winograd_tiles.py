@@ -1,21 +1,22 @@
 """Between planes (N, C, H, W) and the tiles of Winograd's algorithm, whose vectors hold neighbouring channels.
 
-The results are cut into tiles of 4 x 4 pixels, and a row of tiles is the unit of all bookkeeping: tile rows are
-numbered through all images, `down` of them in each. A block of tile rows is what one thread works on at a time; where
-it reaches over the end of an image, it is done image by image.
+The results are cut into tiles of 4 x 4 pixels (for 3 x 3 taps) or 2 x 2 (for 5 x 5), and a row of tiles is the unit of
+all bookkeeping: tile rows are numbered through all images, `down` of them in each. A block of tile rows is what one
+thread works on at a time; where it reaches over the end of an image, it is done image by image.
 
     an image, padded:  . . . . . . . . . .
-                       . +-------+-------+      each tile of 4 x 4 outputs needs 6 x 6 inputs, so neighbouring tiles
-                       . | tile  | tile  |      share two lines; what lies outside of the image is zero, and so is
-                       . |       |       |      whatever the last tiles hold beyond it
+                       . +-------+-------+      each tile of outputs needs 6 x 6 inputs, so neighbouring tiles share
+                       . | tile  | tile  |      two lines, or four, their `halo`; what lies outside of the image is
+                       . |       |       |      zero, and so is whatever the last tiles hold beyond it
                        . +-------+-------+
 """
 
 import threading
+from typing import Any
 
 import numpy as np
 
-from kernels.cpu.convolution.winograd_transforms import adjoint_output, transform_input, transform_output
+from kernels.cpu.convolution.winograd_transforms import Method, transform_input
 from kernels.cpu.jit import Array, kernel
 from kernels.cpu.matmul import PANEL
 from kernels.cpu.simd import (
@@ -32,10 +33,6 @@ from kernels.cpu.simd import (
 )
 from kernels.cpu.simd.instruction_set import FLOAT32_LANES
 
-FREQUENCIES = 36  # products a tile, named as those of Fourier's transform would be
-TAPS = 9
-TILE = 4  # pixels along a side of a tile of outputs
-HALO = 2  # further pixels that its inputs have along a side
 # Elements between one frequency's data and the next one's, so that their distance is no power of two: 36 addresses
 # that agree in their last bits would compete for the same few lines of the cache.
 SKEW = 16
@@ -53,14 +50,19 @@ def whole_vectors(channels: int) -> int:
 
 
 @kernel
-def across(pixels: int) -> int:
+def across(pixels: int, tile: int) -> int:
     """How many tiles cover a line of so many pixels, or how many tile rows a column."""
-    return (pixels + TILE - 1) // TILE
+    return (pixels + tile - 1) // tile
 
 
-def line_length(tiles: int) -> int:
-    """Elements in a line of pixels of `lanes` channels that covers a row of tiles and their halo, in whole squares."""
-    return (ceil_div(tiles * TILE + HALO, FLOAT32_LANES) + 1) * FLOAT32_LANES * FLOAT32_LANES
+def room_for_lines(method: Method, rows: int, tiles: int) -> tuple[int, int]:
+    """Lines of pixels of `lanes` channels, and elements in each, for `rows` rows of tiles and their halo.
+
+    Lines are whole squares, of which one more may begin at the last pixel.
+    """
+    pixels = tiles * method.tile + method.halo
+    line = (ceil_div(pixels, FLOAT32_LANES) + 1) * FLOAT32_LANES * FLOAT32_LANES
+    return method.tile * rows + method.halo, line
 
 
 class _Arena(threading.local):
@@ -143,7 +145,7 @@ def _run(first: int, last: int, down: int) -> tuple[int, int, int]:
 
 @kernel
 def input_block(
-    x: Array, first: int, last: int, down: int, wide: int, top: int, left: int,
+    tile: int, halo: int, x: Array, first: int, last: int, down: int, wide: int, top: int, left: int,
     image: Array, line: int, v: Array, step: int, width: int,
 ) -> None:  # fmt: skip
     """v[f, tile, c] = B^T d B of the inputs d of all tiles in the rows first <= row < last.
@@ -157,17 +159,18 @@ def input_block(
         at = first
         while at < last:
             n, row, count = _run(at, last, down)
-            gather_lines(x, n, channel, TILE * row - top, -left, TILE * count + HALO, TILE * wide + HALO, image, line)
+            height, pixels = tile * count + halo, tile * wide + halo
+            gather_lines(x, n, channel, tile * row - top, -left, height, pixels, image, line)
             for i in range(count):
                 for j in range(wide):
-                    transform_input(image, TILE * (i * line + j * pixel), line, v, place, step)
+                    transform_input(image, tile * (i * line + j * pixel), line, v, place, step)
                     place += width
             at += count
 
 
 @kernel
 def gradient_block(
-    dy: Array, first: int, last: int, down: int, wide: int,
+    transform: Any, tile: int, dy: Array, first: int, last: int, down: int, wide: int,
     image: Array, line: int, m: Array, step: int, panel_step: int,
 ) -> None:  # fmt: skip
     """m[f, tile, k] = A y A^T of the gradients y of all tiles in the rows first <= row < last.
@@ -181,18 +184,18 @@ def gradient_block(
         at = first
         while at < last:
             n, row, count = _run(at, last, down)
-            gather_lines(dy, n, channel, TILE * row, 0, TILE * count, TILE * wide, image, line)
+            gather_lines(dy, n, channel, tile * row, 0, tile * count, tile * wide, image, line)
             for i in range(count):
                 for j in range(wide):
-                    adjoint_output(image, TILE * (i * line + j * pixel), line, m, place, step)
+                    transform(image, tile * (i * line + j * pixel), line, m, place, step)
                     place += PANEL
             at += count
 
 
 @kernel
 def output_block(
-    m: Array, step: int, width: int, bias: Array, first: int, last: int, down: int, wide: int,
-    image: Array, line: int, y: Array,
+    transform: Any, tile: int, m: Array, step: int, width: int, bias: Array,
+    first: int, last: int, down: int, wide: int, image: Array, line: int, y: Array,
 ) -> bool:  # fmt: skip
     """y = A^T m A + bias for all tiles in the rows first <= row < last. Returns whether all of it is finite."""
     channels, rows = y.shape[1], y.shape[2]
@@ -206,10 +209,10 @@ def output_block(
             n, row, count = _run(at, last, down)
             for i in range(count):
                 for j in range(wide):
-                    index = TILE * (i * line + j * pixel)
-                    check = check + transform_output(m, place, step, offset, image, index, line)
+                    index = tile * (i * line + j * pixel)
+                    check = check + transform(m, place, step, offset, image, index, line)
                     place += width
-            scatter_lines(image, line, y, n, channel, TILE * row, min(TILE * count, rows - TILE * row))
+            scatter_lines(image, line, y, n, channel, tile * row, min(tile * count, rows - tile * row))
             at += count
     # A sum is finite only if all its terms are.
     return bool(np.isfinite(total(check)))

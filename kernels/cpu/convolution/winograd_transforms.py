@@ -1,38 +1,49 @@
-"""The linear maps of Winograd's F(4x4, 3x3), on vectors whose lanes are channels.
+"""The linear maps of Winograd's F(4x4, 3x3) and F(2x2, 5x5), on vectors whose lanes are channels.
 
 Four outputs of a convolution with three taps, y = (y0 .. y3) from d = (d0 .. d5) and g = (g0, g1, g2), cost 12
-multiplications as they stand. Multiplying polynomials by their values at six points costs six:
+multiplications as they stand, and two outputs with five taps cost 10. Both have six inputs, and multiplying polynomials
+by their values at six points costs six:
 
     y = A^T [ (G g) * (B^T d) ]          and for images, on both sides:  Y = A^T [ (G g G^T) * (B^T d B) ] A
 
 `kernels.reference.winograd` builds the three matrices from the points and shows why this holds. The points here are
 0, +-a, +-b and infinity with a = sqrt(1/2) and b = sqrt(2), so that a b = 1:
 
-    B^T = [ 1    0   -5/2   0    1  0 ]        G = [  1      0      0   ]      A^T = [ 1  1   1   1   1   0 ]
-          [ 0  -ab^2 -b^2   a    1  0 ]            [ -2/3  -2a/3  -1/3  ]            [ 0  a  -a   b  -b   0 ]
-          [ 0   ab^2 -b^2  -a    1  0 ]            [ -2/3   2a/3  -1/3  ]            [ 0 a^2 a^2 b^2 b^2  0 ]
-          [ 0  -a^2b -a^2   b    1  0 ]            [  1/6   b/6    1/3  ]            [ 0 a^3 -a^3 b^3 -b^3 1 ]
-          [ 0   a^2b -a^2  -b    1  0 ]            [  1/6  -b/6    1/3  ]
-          [ 0    1     0  -5/2   0  1 ]            [  0      0      1   ]
+    B^T = [ 1    0   -5/2   0    1  0 ]     values    [ 1   0    0    0    0  ]     G = values of the taps, rows times
+          [ 0  -ab^2 -b^2   a    1  0 ]     of 5      [ 1   a   a^2  a^3  a^4 ]         [ 1 -2/3 -2/3 1/6 1/6 1 ]
+          [ 0   ab^2 -b^2  -a    1  0 ]     numbers   [ 1  -a   a^2 -a^3  a^4 ]
+          [ 0  -a^2b -a^2   b    1  0 ]               [ 1   b   b^2  b^3  b^4 ]     A = values of the outputs
+          [ 0   a^2b -a^2  -b    1  0 ]               [ 1  -b   b^2 -b^3  b^4 ]
+          [ 0    1     0  -5/2   0  1 ]               [ 0   0    0    0   1   ]     A^T, G^T: moments, the adjoint
 
-They are not the usual 0, +-1, +-2: those powers spread from 1 to 16 and lose five times as many digits (measured over
-16 to 512 channels: a largest error of 1.5e-5 .. 7e-5 of the result's standard deviation against 0.4e-5 .. 1.4e-5).
-Because the points come in pairs, each pair of rows is an even part plus and minus an odd part.
+The values of fewer numbers have fewer powers; at infinity, the value is the last number. So F(4x4, 3x3) and
+F(2x2, 5x5) differ in nothing but how many outputs and taps there are: 4 + 3 - 1 = 2 + 5 - 1 = 6.
+
+The points are not the usual 0, +-1, +-2: those powers spread from 1 to 16 and lose five times as many digits (measured
+for 3 x 3 over 16 to 512 channels: a largest error of 1.5e-5 .. 7e-5 of the result's standard deviation against
+0.4e-5 .. 1.4e-5). Because the points come in pairs, each pair of rows is an even part plus and minus an odd part.
 """
 
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 from kernels.cpu.jit import Array, kernel
-from kernels.cpu.simd import lanes, load, store
+from kernels.cpu.simd import both_ways, lanes, load_grid, plus, store_grid, sum_vectors
+
+POINTS = 6  # values that are multiplied, along a side; also the inputs of a tile
+FREQUENCIES = POINTS * POINTS  # products a tile, named as those of Fourier's transform would be
 
 A = 0.5**0.5
 B = 2.0**0.5
 A2, B2 = 0.5, 2.0
 A3, B3 = A * A2, B * B2
+A4, B4 = A2 * A2, B2 * B2
 
 Vector = Any
+Two = tuple[Vector, Vector]
 Three = tuple[Vector, Vector, Vector]
 Four = tuple[Vector, Vector, Vector, Vector]
+Five = tuple[Vector, Vector, Vector, Vector, Vector]
 Six = tuple[Vector, Vector, Vector, Vector, Vector, Vector]
 
 
@@ -51,24 +62,57 @@ def b_transpose(d0: Vector, d1: Vector, d2: Vector, d3: Vector, d4: Vector, d5: 
     )
 
 
-@kernel
-def g(g0: Vector, g1: Vector, g2: Vector) -> Six:
-    """G g: three taps as the values of their polynomial at the points, each divided by its N."""
-    even_a, odd_a = g0 + A2 * g2, A * g1
-    even_b, odd_b = g0 + B2 * g2, B * g1
-    return (
-        g0,
-        (even_a + odd_a) * (-2.0 / 3.0),
-        (even_a - odd_a) * (-2.0 / 3.0),
-        (even_b + odd_b) * (1.0 / 6.0),
-        (even_b - odd_b) * (1.0 / 6.0),
-        g2,
-    )
+# ---- values of the polynomials y0 + y1 p + y2 p^2 + ... at the points p, and the adjoints
 
 
 @kernel
-def a_transpose(m0: Vector, m1: Vector, m2: Vector, m3: Vector, m4: Vector, m5: Vector) -> Four:
-    """A^T m: four outputs from the products at the points."""
+def values_of_two(y0: Vector, y1: Vector) -> Six:
+    """Two numbers as the values of their polynomial at the points."""
+    odd_a, odd_b = A * y1, B * y1
+    return y0, y0 + odd_a, y0 - odd_a, y0 + odd_b, y0 - odd_b, y1
+
+
+@kernel
+def values_of_three(y0: Vector, y1: Vector, y2: Vector) -> Six:
+    """Three numbers as the values of their polynomial at the points."""
+    even_a, odd_a = y0 + A2 * y2, A * y1
+    even_b, odd_b = y0 + B2 * y2, B * y1
+    return y0, even_a + odd_a, even_a - odd_a, even_b + odd_b, even_b - odd_b, y2
+
+
+@kernel
+def values_of_four(y0: Vector, y1: Vector, y2: Vector, y3: Vector) -> Six:
+    """Four numbers as the values of their polynomial at the points."""
+    even_a, odd_a = y0 + A2 * y2, A * (y1 + A2 * y3)
+    even_b, odd_b = y0 + B2 * y2, B * (y1 + B2 * y3)
+    return y0, even_a + odd_a, even_a - odd_a, even_b + odd_b, even_b - odd_b, y3
+
+
+@kernel
+def values_of_five(y0: Vector, y1: Vector, y2: Vector, y3: Vector, y4: Vector) -> Six:
+    """Five numbers as the values of their polynomial at the points."""
+    even_a, odd_a = y0 + (A2 * y2 + A4 * y4), A * (y1 + A2 * y3)
+    even_b, odd_b = y0 + (B2 * y2 + B4 * y4), B * (y1 + B2 * y3)
+    return y0, even_a + odd_a, even_a - odd_a, even_b + odd_b, even_b - odd_b, y4
+
+
+@kernel
+def two_moments(m0: Vector, m1: Vector, m2: Vector, m3: Vector, m4: Vector, m5: Vector) -> Two:
+    """The adjoint of `values_of_two`: the sums over the points p of m and m p."""
+    return m0 + ((m1 + m2) + (m3 + m4)), m5 + (A * (m1 - m2) + B * (m3 - m4))
+
+
+@kernel
+def three_moments(m0: Vector, m1: Vector, m2: Vector, m3: Vector, m4: Vector, m5: Vector) -> Three:
+    """The adjoint of `values_of_three`: the sums over the points p of m, m p, and m p^2."""
+    even_a, odd_a = m1 + m2, m1 - m2
+    even_b, odd_b = m3 + m4, m3 - m4
+    return m0 + (even_a + even_b), A * odd_a + B * odd_b, m5 + (A2 * even_a + B2 * even_b)
+
+
+@kernel
+def four_moments(m0: Vector, m1: Vector, m2: Vector, m3: Vector, m4: Vector, m5: Vector) -> Four:
+    """The adjoint of `values_of_four`: the sums over the points p of m, m p, m p^2, and m p^3."""
     even_a, odd_a = m1 + m2, m1 - m2
     even_b, odd_b = m3 + m4, m3 - m4
     return (
@@ -80,154 +124,96 @@ def a_transpose(m0: Vector, m1: Vector, m2: Vector, m3: Vector, m4: Vector, m5: 
 
 
 @kernel
-def a(y0: Vector, y1: Vector, y2: Vector, y3: Vector) -> Six:
-    """A y, the adjoint of A^T: four gradients by outputs give six by products."""
-    even_a, odd_a = y0 + A2 * y2, A * (y1 + A2 * y3)
-    even_b, odd_b = y0 + B2 * y2, B * (y1 + B2 * y3)
-    return y0, even_a + odd_a, even_a - odd_a, even_b + odd_b, even_b - odd_b, y3
-
-
-@kernel
-def g_transpose(u0: Vector, u1: Vector, u2: Vector, u3: Vector, u4: Vector, u5: Vector) -> Three:
-    """G^T u, the adjoint of G: six gradients give three by taps."""
-    even_a, odd_a = (u1 + u2) * (-2.0 / 3.0), (u1 - u2) * (-2.0 / 3.0)
-    even_b, odd_b = (u3 + u4) * (1.0 / 6.0), (u3 - u4) * (1.0 / 6.0)
-    return u0 + (even_a + even_b), A * odd_a + B * odd_b, u5 + (A2 * even_a + B2 * even_b)
-
-
-@kernel
-def six(source: Array, index: int, step: int) -> Six:
-    """Six vectors, `step` elements apart."""
+def five_moments(m0: Vector, m1: Vector, m2: Vector, m3: Vector, m4: Vector, m5: Vector) -> Five:
+    """The adjoint of `values_of_five`: the sums over the points p of m, m p, m p^2, m p^3, and m p^4."""
+    even_a, odd_a = m1 + m2, m1 - m2
+    even_b, odd_b = m3 + m4, m3 - m4
     return (
-        load(source, index),
-        load(source, index + step),
-        load(source, index + 2 * step),
-        load(source, index + 3 * step),
-        load(source, index + 4 * step),
-        load(source, index + 5 * step),
+        m0 + (even_a + even_b),
+        A * odd_a + B * odd_b,
+        A2 * even_a + B2 * even_b,
+        A3 * odd_a + B3 * odd_b,
+        m5 + (A4 * even_a + B4 * even_b),
     )
 
 
 @kernel
-def store_six(target: Array, index: int, step: int, v: Six) -> None:
-    """Stores six vectors, `step` elements apart."""
-    store(target, index, v[0])
-    store(target, index + step, v[1])
-    store(target, index + 2 * step, v[2])
-    store(target, index + 3 * step, v[3])
-    store(target, index + 4 * step, v[4])
-    store(target, index + 5 * step, v[5])
+def normalised(u0: Vector, u1: Vector, u2: Vector, u3: Vector, u4: Vector, u5: Vector) -> Six:
+    """Each divided by the product of the differences between its point and the others."""
+    return u0, u1 * (-2.0 / 3.0), u2 * (-2.0 / 3.0), u3 * (1.0 / 6.0), u4 * (1.0 / 6.0), u5
+
+
+VALUES = {2: values_of_two, 3: values_of_three, 4: values_of_four, 5: values_of_five}
+MOMENTS = {2: two_moments, 3: three_moments, 4: four_moments, 5: five_moments}
+
+
+# ---- both sides of a tile, between memory and memory
+
+
+class Method(NamedTuple):
+    """F(tile x tile, taps x taps): how many outputs a tile has along a side, and how many taps a kernel."""
+
+    tile: int
+    taps: int
+
+    @property
+    def halo(self) -> int:
+        """Inputs along a side of a tile that it has beyond its outputs."""
+        return self.taps - 1
+
+
+METHODS = {taps: Method(POINTS + 1 - taps, taps) for taps in (3, 5)}
+
+
+class Transforms(NamedTuple):
+    """The transforms of one method."""
+
+    weight: Any
+    output: Any
+    adjoint_output: Any
+    adjoint_weight: Any
 
 
 @kernel
 def transform_input(image: Array, index: int, line: int, v: Array, place: int, step: int) -> None:
     """v = B^T d B: 6 x 6 pixels from image[index] on, lines `line` apart, to 36 places `step` apart."""
-    pixel = lanes(image)
-    r0 = b_transpose(*six(image, index, pixel))
-    r1 = b_transpose(*six(image, index + line, pixel))
-    r2 = b_transpose(*six(image, index + 2 * line, pixel))
-    r3 = b_transpose(*six(image, index + 3 * line, pixel))
-    r4 = b_transpose(*six(image, index + 4 * line, pixel))
-    r5 = b_transpose(*six(image, index + 5 * line, pixel))
-    store_six(v, place, 6 * step, b_transpose(r0[0], r1[0], r2[0], r3[0], r4[0], r5[0]))
-    store_six(v, place + step, 6 * step, b_transpose(r0[1], r1[1], r2[1], r3[1], r4[1], r5[1]))
-    store_six(v, place + 2 * step, 6 * step, b_transpose(r0[2], r1[2], r2[2], r3[2], r4[2], r5[2]))
-    store_six(v, place + 3 * step, 6 * step, b_transpose(r0[3], r1[3], r2[3], r3[3], r4[3], r5[3]))
-    store_six(v, place + 4 * step, 6 * step, b_transpose(r0[4], r1[4], r2[4], r3[4], r4[4], r5[4]))
-    store_six(v, place + 5 * step, 6 * step, b_transpose(r0[5], r1[5], r2[5], r3[5], r4[5], r5[5]))
+    d = load_grid(image, index, line, lanes(image), POINTS, POINTS)
+    store_grid(v, place, POINTS * step, step, both_ways(b_transpose, d))
 
 
-@kernel
-def _three(source: Array, index: int, step: int) -> Three:
-    return load(source, index), load(source, index + step), load(source, index + 2 * step)
+@cache
+def transforms(method: Method) -> Transforms:
+    """The transforms of a method, each compiled when a kernel first uses it."""
+    tile, taps = method
+    values_of_taps, values_of_outputs = VALUES[taps], VALUES[tile]
+    moments_of_taps, moments_of_outputs = MOMENTS[taps], MOMENTS[tile]
 
+    @kernel
+    def weight(g: Array, index: int, step_tap: int, u: Array, place: int, step: int) -> None:
+        """u = G g G^T: taps x taps from g[index] on, `step_tap` apart, to 36 places `step` apart."""
+        values = both_ways(values_of_taps, load_grid(g, index, taps * step_tap, step_tap, taps, taps))
+        store_grid(u, place, POINTS * step, step, both_ways(normalised, values))
 
-@kernel
-def transform_weight(taps: Array, index: int, step_tap: int, u: Array, place: int, step: int) -> None:
-    """u = G g G^T: 3 x 3 taps from taps[index] on, `step_tap` apart, to 36 places `step` apart."""
-    r0 = g(*_three(taps, index, step_tap))
-    r1 = g(*_three(taps, index + 3 * step_tap, step_tap))
-    r2 = g(*_three(taps, index + 6 * step_tap, step_tap))
-    store_six(u, place, 6 * step, g(r0[0], r1[0], r2[0]))
-    store_six(u, place + step, 6 * step, g(r0[1], r1[1], r2[1]))
-    store_six(u, place + 2 * step, 6 * step, g(r0[2], r1[2], r2[2]))
-    store_six(u, place + 3 * step, 6 * step, g(r0[3], r1[3], r2[3]))
-    store_six(u, place + 4 * step, 6 * step, g(r0[4], r1[4], r2[4]))
-    store_six(u, place + 5 * step, 6 * step, g(r0[5], r1[5], r2[5]))
+    @kernel
+    def output(m: Array, place: int, step: int, bias: Vector, image: Array, index: int, line: int) -> Vector:
+        """A^T m A + bias: from 36 places `step` apart to a tile of pixels from image[index] on. Returns their sum."""
+        y = both_ways(moments_of_outputs, load_grid(m, place, POINTS * step, step, POINTS, POINTS))
+        pixels = plus(y, bias)
+        store_grid(image, index, line, lanes(image), pixels)
+        return sum_vectors(pixels)
 
+    @kernel
+    def adjoint_output(image: Array, index: int, line: int, m: Array, place: int, step: int) -> None:
+        """m = A y A^T: a tile of pixels from image[index] on, lines `line` apart, to 36 places `step` apart."""
+        y = load_grid(image, index, line, lanes(image), tile, tile)
+        store_grid(m, place, POINTS * step, step, both_ways(values_of_outputs, y))
 
-@kernel
-def _store_four(image: Array, index: int, line: int, y: Four, bias: Vector) -> Vector:
-    """Stores a column of four outputs plus bias; returns their sum."""
-    y0, y1, y2, y3 = y[0] + bias, y[1] + bias, y[2] + bias, y[3] + bias
-    store(image, index, y0)
-    store(image, index + line, y1)
-    store(image, index + 2 * line, y2)
-    store(image, index + 3 * line, y3)
-    return (y0 + y1) + (y2 + y3)
+    @kernel
+    def adjoint_weight(u: Array, place: int, step: int, g: Array, index: int, step_tap: int) -> Vector:
+        """G^T u G: from 36 places `step` apart to taps x taps from g[index] on. Returns the sum of all."""
+        values = both_ways(normalised, load_grid(u, place, POINTS * step, step, POINTS, POINTS))
+        gradients = both_ways(moments_of_taps, values)
+        store_grid(g, index, taps * step_tap, step_tap, gradients)
+        return sum_vectors(gradients)
 
-
-@kernel
-def transform_output(m: Array, place: int, step: int, bias: Vector, image: Array, index: int, line: int) -> Vector:
-    """A^T m A + bias: from 36 places `step` apart to 4 x 4 pixels from image[index] on. Returns the sum of all."""
-    pixel = lanes(image)
-    r0 = a_transpose(*six(m, place, step))
-    r1 = a_transpose(*six(m, place + 6 * step, step))
-    r2 = a_transpose(*six(m, place + 12 * step, step))
-    r3 = a_transpose(*six(m, place + 18 * step, step))
-    r4 = a_transpose(*six(m, place + 24 * step, step))
-    r5 = a_transpose(*six(m, place + 30 * step, step))
-    sum0 = _store_four(image, index, line, a_transpose(r0[0], r1[0], r2[0], r3[0], r4[0], r5[0]), bias)
-    sum1 = _store_four(image, index + pixel, line, a_transpose(r0[1], r1[1], r2[1], r3[1], r4[1], r5[1]), bias)
-    sum2 = _store_four(image, index + 2 * pixel, line, a_transpose(r0[2], r1[2], r2[2], r3[2], r4[2], r5[2]), bias)
-    sum3 = _store_four(image, index + 3 * pixel, line, a_transpose(r0[3], r1[3], r2[3], r3[3], r4[3], r5[3]), bias)
-    return (sum0 + sum1) + (sum2 + sum3)
-
-
-@kernel
-def _four(source: Array, index: int, step: int) -> Four:
-    return (
-        load(source, index),
-        load(source, index + step),
-        load(source, index + 2 * step),
-        load(source, index + 3 * step),
-    )
-
-
-@kernel
-def adjoint_output(image: Array, index: int, line: int, m: Array, place: int, step: int) -> None:
-    """m = A y A^T: 4 x 4 pixels from image[index] on, lines `line` apart, to 36 places `step` apart."""
-    pixel = lanes(image)
-    r0 = a(*_four(image, index, pixel))
-    r1 = a(*_four(image, index + line, pixel))
-    r2 = a(*_four(image, index + 2 * line, pixel))
-    r3 = a(*_four(image, index + 3 * line, pixel))
-    store_six(m, place, 6 * step, a(r0[0], r1[0], r2[0], r3[0]))
-    store_six(m, place + step, 6 * step, a(r0[1], r1[1], r2[1], r3[1]))
-    store_six(m, place + 2 * step, 6 * step, a(r0[2], r1[2], r2[2], r3[2]))
-    store_six(m, place + 3 * step, 6 * step, a(r0[3], r1[3], r2[3], r3[3]))
-    store_six(m, place + 4 * step, 6 * step, a(r0[4], r1[4], r2[4], r3[4]))
-    store_six(m, place + 5 * step, 6 * step, a(r0[5], r1[5], r2[5], r3[5]))
-
-
-@kernel
-def _store_three(taps: Array, index: int, step: int, w: Three) -> Vector:
-    store(taps, index, w[0])
-    store(taps, index + step, w[1])
-    store(taps, index + 2 * step, w[2])
-    return (w[0] + w[1]) + w[2]
-
-
-@kernel
-def adjoint_weight(u: Array, place: int, step: int, taps: Array, index: int, step_tap: int) -> Vector:
-    """G^T u G: from 36 places `step` apart to 3 x 3 taps from taps[index] on. Returns the sum of all."""
-    r0 = g_transpose(*six(u, place, 6 * step))
-    r1 = g_transpose(*six(u, place + step, 6 * step))
-    r2 = g_transpose(*six(u, place + 2 * step, 6 * step))
-    r3 = g_transpose(*six(u, place + 3 * step, 6 * step))
-    r4 = g_transpose(*six(u, place + 4 * step, 6 * step))
-    r5 = g_transpose(*six(u, place + 5 * step, 6 * step))
-    sum0 = _store_three(taps, index, step_tap, g_transpose(r0[0], r1[0], r2[0], r3[0], r4[0], r5[0]))
-    sum1 = _store_three(taps, index + 3 * step_tap, step_tap, g_transpose(r0[1], r1[1], r2[1], r3[1], r4[1], r5[1]))
-    sum2 = _store_three(taps, index + 6 * step_tap, step_tap, g_transpose(r0[2], r1[2], r2[2], r3[2], r4[2], r5[2]))
-    return (sum0 + sum1) + sum2
+    return Transforms(weight, output, adjoint_output, adjoint_weight)

@@ -9,9 +9,10 @@ expressions, and reaches nearly all of it:
     store(out, pixel, y)
 
 `types` says what vectors, masks and tiles are; `memory` moves them; `arithmetic` computes with vectors and `rearrange`
-changes the order of their lanes; `tiles` and `tile_products` are about register tiles, `squares` transposes, `widths`
-is for vectors of other lengths, `instruction_set` finds out how long this processor's vectors are. Only compiled
-functions can use these names, the constants apart. Nothing is checked: not whether an index is inside, nor else.
+changes the order of their lanes; `tiles` and `tile_products` are about register tiles, `maps` applies small matrices to
+their rows and columns, `squares` transposes, `widths` is for vectors of other lengths, `instruction_set` finds out how
+long this processor's vectors are. Only compiled functions can use these names, the constants apart. Nothing is checked:
+not whether an index is inside, nor else.
 """
 
 from kernels.cpu.simd.arithmetic import (
@@ -41,6 +42,15 @@ from kernels.cpu.simd.instruction_set import (
     REGISTERS,
     ROWS,
     VECTOR_BYTES,
+)
+from kernels.cpu.simd.maps import (
+    both_ways,
+    each_column,
+    each_row,
+    load_grid,
+    plus,
+    store_grid,
+    sum_vectors,
 )
 from kernels.cpu.simd.memory import (
     broadcast,
@@ -110,12 +120,13 @@ from kernels.cpu.simd.widths import (
 
 __all__ = [
     "COLS", "FLOAT32_LANES", "FLOAT64_LANES", "REGISTERS", "ROWS", "VECTOR_BYTES", "Width", "absolute", "add_row",
-    "alternate", "any_lane", "astype", "bits", "broadcast", "broadcast_lanes", "concatenate", "element", "evens",
-    "first_half", "floor", "fma", "gather", "get", "inner_fma_at", "interleave_high", "interleave_low", "interleaved",
-    "lane_fma_at", "lane_fma_first", "lanes", "lanes_of", "load", "load_column", "load_first", "load_lanes",
-    "load_rows_at", "load_square", "load_tile", "load_wide", "mask_bits", "maximum", "minimum", "odds",
-    "outer_differences", "outer_fma", "outer_fma_at", "places", "places_like", "popcount", "prefetch", "product",
-    "put", "ramp", "remainder", "rows_from", "second_half", "separated", "shift_in", "shuffle", "splat", "sqrt",
-    "store", "store_first", "store_rows_at", "store_square", "store_tile", "store_tile_at", "store_tile_first",
-    "store_wide", "stream", "to_even", "total", "transpose", "truncate", "where", "zero_lanes", "zeros",
+    "alternate", "any_lane", "astype", "bits", "both_ways", "broadcast", "broadcast_lanes", "concatenate",
+    "each_column", "each_row", "element", "evens", "first_half", "floor", "fma", "gather", "get", "inner_fma_at",
+    "interleave_high", "interleave_low", "interleaved", "lane_fma_at", "lane_fma_first", "lanes", "lanes_of", "load",
+    "load_column", "load_first", "load_grid", "load_lanes", "load_rows_at", "load_square", "load_tile", "load_wide",
+    "mask_bits", "maximum", "minimum", "odds", "outer_differences", "outer_fma", "outer_fma_at", "places",
+    "places_like", "plus", "popcount", "prefetch", "product", "put", "ramp", "remainder", "rows_from", "second_half",
+    "separated", "shift_in", "shuffle", "splat", "sqrt", "store", "store_first", "store_grid", "store_rows_at",
+    "store_square", "store_tile", "store_tile_at", "store_tile_first", "store_wide", "stream", "sum_vectors",
+    "to_even", "total", "transpose", "truncate", "where", "zero_lanes", "zeros",
 ]  # fmt: skip

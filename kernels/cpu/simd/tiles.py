@@ -25,13 +25,13 @@ from kernels.cpu.simd.memory import first_lanes, load_from, store_to
 from kernels.cpu.simd.types import TileType, address, intrinsic, llvm_function, need_array, splatted, whole
 
 
-def _constant(value: Any) -> int | None:
+def constant(value: Any) -> int | None:
     """The number behind a type, if the compiler knows it."""
     return value.literal_value if isinstance(value, types.IntegerLiteral) else None
 
 
 def _tile(a: Any, rows: Any, cols: Any) -> TileType | None:
-    if _constant(rows) is None or _constant(cols) is None:
+    if constant(rows) is None or constant(cols) is None:
         return None
     return TileType(need_array(a), rows.literal_value, cols.literal_value)
 
@@ -132,7 +132,7 @@ def store_tile_at(typing_context: Any, a: Any, index: Any, step: Any, places: An
 @intrinsic(prefer_literal=True)
 def places(typing_context: Any, table: Any, first: Any, count: Any) -> Any:
     """The numbers table[first], table[first + 1], ..., `count` of them (a constant), held in ordinary registers."""
-    number = _constant(count)
+    number = constant(count)
     if number is None or table.dtype != types.int64:
         return None
 
@@ -244,7 +244,7 @@ def add_row(typing_context: Any, tile: Any, b: Any, index: Any) -> Any:
 @intrinsic(prefer_literal=True)
 def get(typing_context: Any, tile: Any, r: Any, c: Any) -> Any:
     """The vector in row r and column c, both constants of the program."""
-    row, col = _constant(r), _constant(c)
+    row, col = constant(r), constant(c)
     if row is None or col is None:
         return None
     number = row * tile.cols + col
@@ -258,7 +258,7 @@ def get(typing_context: Any, tile: Any, r: Any, c: Any) -> Any:
 @intrinsic(prefer_literal=True)
 def put(typing_context: Any, tile: Any, r: Any, c: Any, v: Any) -> Any:
     """The tile with the vector v in row r and column c, both constants of the program."""
-    row, col = _constant(r), _constant(c)
+    row, col = constant(r), constant(c)
     if row is None or col is None or v != tile.vector:
         return None
     number = row * tile.cols + col
