@@ -18,7 +18,7 @@
 # %%
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import resources
 from typing import Any
 
@@ -1230,6 +1230,209 @@ def _(dh, dc, c_prev, i, f, g, o, tanh_c):
     ]
     dai, daf, dag, dao, dc_prev = roads[0] + roads[1]
     return dai, daf, dag, dao + dh * tanh_c * o * (1 - o), dc_prev
+
+
+# %% [markdown]
+# ## What would a wrong gradient do?
+#
+# Key `w` of the loop trains something small with *your* backward pass in it, beside the right one. A layer is then an
+# op like any other, whose derivative is whatever function we hand it. What is learned depends on the layer:
+#
+# - cross-entropy, linear layer and layer norm: to read digits, 14 x 14 pixels, with one hidden layer of 32 units;
+# - convolution: the same digits, by two layers of 3 x 3 filters with stride 2;
+# - bilinear sampling: an image of 8 x 8 pixels, from samples of it at random points, half of them shifted by an unknown
+#   distance that has to be learned as well;
+# - attention: to find a thing by its name, with learned queries and keys;
+# - the LSTM cell: to remember the first of eight numbers.
+
+
+# %%
+def with_backward(forward: Callable[..., Any], backward: Callable[..., Any]) -> Callable[..., Any]:
+    """Make an op of a forward pass on arrays and of backward(dy, *arrays), one gradient for each of them."""
+    import minigrad
+
+    layer = minigrad.op(forward)
+
+    def vjp(dy, y, *inputs):
+        arrays = [tensor.detach().numpy() for tensor in inputs]
+        return tuple(minigrad.tensor(g) for g in backward(dy.detach().numpy(), *arrays))
+
+    layer.defvjp(joint=vjp)
+    return layer
+
+
+def losses(arrays: list[np.ndarray], rate: float, loss_of: Callable[..., Any]) -> Iterator[float]:
+    """Descend along the gradient of loss_of(*parameters), which draws a new batch each time; yield each step's loss."""
+    import minigrad
+
+    parameters = [minigrad.tensor(array, requires_grad=True) for array in arrays]
+    while True:
+        loss = loss_of(*parameters)
+        yield loss.item()
+        gradients = minigrad.autograd.grad(loss, parameters)
+        with minigrad.no_grad():
+            for parameter, gradient in zip(parameters, gradients, strict=True):
+                parameter -= rate * gradient
+
+
+def digit_batches(rng: np.random.Generator, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Batches of images (size, 14, 14) and labels (size,), for ever."""
+    from lessons.data import mnist
+    from lessons.data.batches import as_float, minibatches
+
+    digits = mnist.load()
+    images = as_float(digits.train_images).reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4), dtype=np.float64)
+    while True:
+        for rows in minibatches(rng, len(images), size, drop_last=True):
+            yield images[rows], digits.train_labels[rows]
+
+
+def linear(x, weight, bias):
+    return x @ weight.T + bias
+
+
+def linear_gradients(candidate: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda dy, x, weight, bias: candidate(dy, x, weight)
+
+
+def digit_losses(
+    rng: np.random.Generator,
+    of_linear: Callable[..., Any] = linear_backward,
+    of_norm: Callable[..., Any] = layer_norm_backward,
+    of_loss: Callable[..., Any] = cross_entropy_backward,
+) -> Iterator[float]:
+    """Learn to read digits with these backward passes, and yield the losses."""
+    eps, batches = 1e-5, digit_batches(rng, 40)
+
+    def norm_gradients(dy, x, gamma, beta):
+        inv_std = 1 / np.sqrt(x.var(axis=1, keepdims=True) + eps)
+        return of_norm(dy, (x - x.mean(axis=1, keepdims=True)) * inv_std, gamma, inv_std)
+
+    def norm(x, gamma, beta):
+        return layer_norm(x, gamma, beta, eps)
+
+    dense, normalised = with_backward(linear, linear_gradients(of_linear)), with_backward(norm, norm_gradients)
+
+    def loss_of(w1, b1, gamma, beta, w2, b2):
+        images, labels = next(batches)
+
+        def loss(scores):
+            return cross_entropy(scores, labels)
+
+        hidden = normalised(dense(images.reshape(len(images), -1), w1, b1), gamma, beta).relu()
+        mean_loss = with_backward(loss, lambda dloss, scores: (of_loss(dloss, scores, labels),))
+        return mean_loss(dense(hidden, w2, b2))
+
+    w1, w2 = rng.normal(size=(32, 196)) / 14, rng.normal(size=(10, 32)) / np.sqrt(32)
+    return losses([w1, np.zeros(32), np.ones(32), np.zeros(32), w2, np.zeros(10)], 0.3, loss_of)
+
+
+ON_DIGITS = "digits of 14 x 14 pixels, 196-32-10 with layer norm, learning rate 0.3, batches of 40"
+
+
+@lesson.consequence("cross_entropy_backward", title=ON_DIGITS)
+def with_your_cross_entropy(candidate, rng):
+    return digit_losses(rng, of_loss=candidate)
+
+
+@lesson.consequence("linear_backward", title=ON_DIGITS)
+def with_your_linear(candidate, rng):
+    return digit_losses(rng, of_linear=candidate)
+
+
+@lesson.consequence("layer_norm_backward", title=ON_DIGITS)
+def with_your_layer_norm(candidate, rng):
+    return digit_losses(rng, of_norm=candidate)
+
+
+@lesson.consequence(
+    "convolution_backward", title="digits of 14 x 14 pixels, 4 and 8 filters of 3 x 3, learning rate 0.2, batches of 20"
+)
+def with_your_convolution(candidate, rng):
+    import minigrad.nn.functional as F
+
+    batches = digit_batches(rng, 20)
+
+    def filters(x, weight, bias):
+        return convolution(x, weight, bias, 2, 1)
+
+    layer = with_backward(filters, lambda dy, x, weight, bias: candidate(dy, x, weight, 2, 1))
+
+    def loss_of(w1, b1, w2, b2, w3, b3):
+        images, labels = next(batches)
+        hidden = layer(layer(images[:, None], w1, b1).relu(), w2, b2).relu()
+        return F.cross_entropy(F.linear(hidden.flatten(1), w3, b3), _tensor(labels))
+
+    shapes = (4, 1, 3, 3), (8, 4, 3, 3), (10, 128)
+    weights = [rng.normal(size=shape) / np.sqrt(np.prod(shape[1:]) / 2) for shape in shapes]
+    return losses([array for w in weights for array in (w, np.zeros(len(w)))], 0.2, loss_of)
+
+
+def _tensor(array: np.ndarray) -> Any:
+    import minigrad
+
+    return minigrad.tensor(array)
+
+
+@lesson.consequence("sample_backward", title="an image of 8 x 8 pixels and a shift, from 100 samples a step")
+def with_your_sampling(candidate, rng):
+    rows, columns = np.mgrid[:8, :8]
+    image, shift = np.sin(rows / 2) + np.cos(columns / 3), np.array([0.2, -0.1])
+    sampler = with_backward(sample, candidate)
+
+    def loss_of(guess, moved):
+        points = rng.uniform(-0.7, 0.7, (100, 2))
+        far = (np.arange(100) % 2)[:, None]
+        want = sample(image, points + far * shift)
+        return ((sampler(guess, points + far * moved.clamp(-0.25, 0.25)) - want) ** 2).mean()
+
+    return losses([np.full((8, 8), image.mean()), np.zeros(2)], 0.2, loss_of)
+
+
+@lesson.consequence("attention_backward", title="six things are to be found by their names, learning rate 1")
+def with_your_attention(candidate, rng):
+    names = rng.normal(size=(6, 8)) / np.sqrt(8)
+
+    def gradients(dy, q, k, v):
+        powers = np.exp(q @ k.T / np.sqrt(q.shape[1]))
+        dv, _, _, dq, dk = candidate(dy, q, k, v, powers / powers.sum(axis=1, keepdims=True))
+        return dq, dk, dv
+
+    look_up = with_backward(attention, gradients)
+
+    def loss_of(w_query, w_key, w_value):
+        order, things = rng.permutation(6), rng.normal(size=(6, 3))
+        found = look_up(_tensor(names[order]) @ w_query, _tensor(names) @ w_key, _tensor(things) @ w_value)
+        return ((found - things[order]) ** 2).mean()
+
+    return losses([rng.normal(size=(8, 6)), rng.normal(size=(8, 6)), np.eye(3) / 2], 1.0, loss_of)
+
+
+@lesson.consequence("lstm_cell_backward", title="to remember the first of eight numbers, 8 cells, learning rate 0.5")
+def with_your_lstm(candidate, rng):
+    cells, steps, size = 8, 8, 32
+    weight = rng.normal(size=(4 * cells, cells + 2)) / np.sqrt(cells)  # of h, the number and 1, for i, f, g and o
+    readout = rng.normal(size=cells) / np.sqrt(cells)
+    while True:
+        numbers = rng.choice([-1.0, 1.0], (steps, size))
+        h, c, past = np.zeros((size, cells)), np.zeros((size, cells)), []
+        for number in numbers:
+            x = np.column_stack([h, number, np.ones(size)])
+            ai, af, ag, ao = np.split(x @ weight.T, 4, axis=1)
+            h, now = lstm_cell(ai, af, ag, ao, c)
+            past.append((x, c, sigmoid(ai), sigmoid(af), np.tanh(ag), sigmoid(ao), np.tanh(now)))
+            c = now
+        mistake = h @ readout - numbers[0]
+        yield float((mistake**2).mean())
+        dguess = 2 * mistake / size
+        dh, dc, dweight, dreadout = np.outer(dguess, readout), np.zeros_like(c), np.zeros_like(weight), dguess @ h
+        for x, *seen in reversed(past):
+            *gates, dc = candidate(dh, dc, *seen)
+            da = np.concatenate(gates, axis=1)
+            dweight += da.T @ x
+            dh = da @ weight[:, :cells]
+        weight -= 0.5 * dweight
+        readout -= 0.5 * dreadout
 
 
 # %% [markdown]

@@ -380,25 +380,39 @@ def test_a_second_consequence_is_refused(toy):
         toy.consequence("treble", title="t")(lambda candidate, rng: iter(()))
 
 
-# ---- the consequences of batch norm
+# ---- the consequences of the lessons' exercises
 
+# A mistake of each exercise, what is said of it after how many steps, and to what share the right loss falls by then.
 WRONG = {
-    "forward": ("does not subtract the mean", "yours hardly learns"),
-    "dgamma_dbeta": ("sums over the features", "Yours ended in step 2"),
-    "closed_form_dx": ("misses 1/N in the mean term", "yours hardly learns"),
-    "staged_backward": ("returns the transpose", "Yours ended in step 2"),
+    "batchnorm/forward": ("does not subtract the mean", "yours hardly learns", 60, 0.5),
+    "batchnorm/dgamma_dbeta": ("sums over the features", "Yours ended in step 2", 60, 0.5),
+    "batchnorm/closed_form_dx": ("misses 1/N in the mean term", "yours hardly learns", 60, 0.5),
+    "batchnorm/staged_backward": ("returns the transpose", "Yours ended in step 2", 60, 0.5),
+    "backward_passes/cross_entropy_backward": ("forgets 1/N", "yours hardly learns", 60, 0.5),
+    "backward_passes/linear_backward": ("transposes dweight", "Yours ended in step 2", 60, 0.5),
+    "backward_passes/layer_norm_backward": ("drops the var term", "one might blame the learning rate", 400, 0.2),
+    "backward_passes/convolution_backward": ("sums dbias over the batch only", "Yours ended in step 2", 60, 0.9),
+    "backward_passes/sample_backward": ("swaps x and y in the gradient", "blame the learning rate", 400, 0.1),
+    "backward_passes/attention_backward": ("swaps dq and dk", "worse off than at the start", 400, 0.5),
+    "backward_passes/lstm_cell_backward": ("ignores dc", "worse off than at the start", 400, 0.1),
 }
 
 
+def test_every_exercise_has_a_consequence():
+    exercises = [f"{lesson.name}/{e.name}" for lesson in catalogue.all_lessons() for e in lesson.exercise_list]
+    assert sorted(exercises) == sorted(WRONG)
+
+
 @pytest.mark.parametrize("name", WRONG)
-def test_every_exercise_of_batch_norm_shows_what_a_bug_does(name):
-    exercise = catalogue.find("batchnorm").exercise_named(name)
-    mistake, said = WRONG[name]
+def test_every_exercise_shows_what_a_bug_does(name):
+    lesson, exercise_name = name.split("/")
+    exercise = catalogue.find(lesson).exercise_named(exercise_name)
+    mistake, said, steps, share = WRONG[name]
     comparison = side_by_side(
-        exercise.consequence, exercise.mistakes[mistake], exercise.solution, seconds=1000, steps=60
+        exercise.consequence, exercise.mistakes[mistake], exercise.solution, seconds=1000, steps=steps
     )
     assert said in comparison.summary()
-    assert len(comparison.right.losses) == 60
-    assert comparison.right.smooth()[-1] < 0.5 * comparison.right.losses[0]
+    assert len(comparison.right.losses) == steps
+    assert comparison.right.smooth()[-1] < share * comparison.right.losses[0]
     again = side_by_side(exercise.consequence, exercise.solution, exercise.solution, seconds=1000, steps=5)
     assert again.yours.losses == again.right.losses == comparison.right.losses[:5]
