@@ -49,8 +49,9 @@ RUNS = 16  # runs of neighbouring items that each thread takes, if all are equal
 
 PATIENCE = 4000  # looks at the board before a thread goes to sleep, of 25 to 50 nanoseconds each
 
-# Elements below which a second thread gains nothing: handing a job over takes as long as the work.
+# Elements, or multiplications, below which a second thread gains nothing: waking it takes as long as the work.
 PARALLEL_FROM = 1 << 16
+MULTIPLICATIONS_FROM = 1 << 19
 
 
 # ---- machine code
@@ -183,6 +184,11 @@ def get_num_threads() -> int:
             if member.asleep:
                 member.wake()
     return threads
+
+
+def workers_for(multiplications: int) -> int:
+    """How many threads are worth waking for so much work; they are awake."""
+    return get_num_threads() if multiplications >= MULTIPLICATIONS_FROM else 1
 
 
 def set_num_threads(threads: int) -> None:

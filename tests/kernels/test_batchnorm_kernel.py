@@ -217,6 +217,7 @@ def test_weight_and_bias_may_be_none(shape):
         np.testing.assert_array_equal(got, want)
 
 
+@pytest.mark.usefixtures("small_work_is_shared")
 @pytest.mark.parametrize("shape", [(600, 700), (3000, 64), (64, 5, 3, 3), (40, 7, 31, 33)])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_same_bits_for_any_number_of_threads(shape, dtype):

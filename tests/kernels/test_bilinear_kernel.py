@@ -124,6 +124,7 @@ def test_what_spreads_from_pixels_that_are_no_numbers(channels):
         assert np.isfinite(y).any()
 
 
+@pytest.mark.usefixtures("small_work_is_shared")
 @pytest.mark.parametrize(("images", "channels"), [(1, 1), (5, 1), (2, 3), (5, 3), (1, 20), (5, 20)])
 def test_threads_do_not_change_a_bit(images, channels):
     """Large enough for every thread to get work; in float32, where another order of additions would show."""

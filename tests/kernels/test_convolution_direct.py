@@ -120,6 +120,7 @@ def test_larger_shapes(name):
         assert_near(got, want, magnitude)
 
 
+@pytest.mark.usefixtures("small_work_is_shared")
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_same_bits_on_any_number_of_threads(name):
     *arrays, options = example(*EXAMPLES[name])

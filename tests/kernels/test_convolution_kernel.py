@@ -128,6 +128,7 @@ def test_each_kernel_of_the_choice(shape, weight_shape, options, groups, dtype):
     check(*arrays(shape, weight_shape, options, dtype), options, groups)
 
 
+@pytest.mark.usefixtures("small_work_is_shared")
 @each_kind
 def test_no_bit_depends_on_the_number_of_threads(shape, weight_shape, options, groups):
     given = arrays((5, *shape[1:]), weight_shape, options)

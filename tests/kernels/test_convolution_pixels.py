@@ -145,6 +145,7 @@ def results(x, weight, bias, dy):
     )
 
 
+@pytest.mark.usefixtures("small_work_is_shared")
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_same_bits_for_any_number_of_threads(dtype):
     *arrays, _ = few_problem(dtype, 5, 3, 16, (60, 45), (3, 3), ((1, 1), (1, 1)), ONE)

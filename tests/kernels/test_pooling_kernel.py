@@ -157,6 +157,7 @@ def test_patterns_are_recognised():
     assert pattern(adaptive_windows(5, 1), 5) == (0, 1, 5)
 
 
+@pytest.mark.usefixtures("small_work_is_shared")
 @pytest.mark.parametrize("windows", [sliding((61, 75), 3, 2, 1), adaptive((61, 75), 7, 9), adaptive((61, 75), 1, 1)])
 def test_every_number_of_threads_gives_the_same_bits(windows):
     rng = np.random.default_rng(3)

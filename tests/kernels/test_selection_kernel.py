@@ -58,6 +58,7 @@ def test_what_is_not_compiled_has_numpys_rules():
     assert_as_numpy(x, x, -x)  # a condition that is no mask
 
 
+@pytest.mark.usefixtures("small_work_is_shared")
 def test_no_bit_depends_on_the_number_of_threads():
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((2, 100_000))

@@ -197,6 +197,7 @@ def test_any_memory_layout(taps):
             np.testing.assert_array_equal(array, copy)
 
 
+@pytest.mark.usefixtures("small_work_is_shared")
 @each_method
 @pytest.mark.parametrize("shape", [(1, 20, 40, 20, 20), (5, 64, 16, 12, 16), (40, 16, 16, 16, 16)])
 def test_same_bits_for_any_number_of_threads(shape, taps):

@@ -189,6 +189,7 @@ def test_inputs_may_lie_anywhere_and_are_not_changed(compiled):
         np.testing.assert_array_equal(pack_signs(other_x), reference.pack_signs(x))
 
 
+@pytest.mark.usefixtures("small_work_is_shared")
 @pytest.mark.parametrize("batch", [1, 3])
 def test_same_bits_for_any_number_of_threads(compiled, batch):
     x, weight = problem((batch, 70, 19, 21), (37, 70, 3, 3))

@@ -61,6 +61,13 @@ class Screen:
         return "\n".join(line.rstrip() for line in self.lines)
 
 
+def _in_a_new_terminal() -> None:
+    """Where a login begins: the terminal is this session's, and no signal is ignored, as they are under nohup."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Terminal:
     """A pseudo-terminal with a program in it; a context manager that ends the program."""
 
@@ -82,7 +89,7 @@ class Terminal:
             stderr=self.follower,
             env=environment,
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            preexec_fn=_in_a_new_terminal,
         )
 
     def __enter__(self) -> Terminal:

@@ -36,7 +36,7 @@ from kernels.cpu.convolution.plan import TILE_ROWS, TILES, Padding, Pair, Plan, 
 from kernels.cpu.jit import Array, as_input, kernel
 from kernels.cpu.parallel import parallel
 from kernels.cpu.simd import load_rows_at, outer_fma_at, places, places_like, prefetch, store_rows_at, zeros
-from kernels.cpu.team import get_num_threads
+from kernels.cpu.team import workers_for
 
 TAPS = 64  # in a block: 16 KB of weights, which stay in the L1 cache while they are multiplied by TILES tiles of pixels
 AHEAD = 16  # numbers of a row that are fetched early from an image that is not copied, hence not in the L2 cache
@@ -196,7 +196,7 @@ def convolve(source: Array, weight: Array, bias: Array | None, plan: Plan, group
     per_group = out.shape[1] // groups
     panels = -(-per_group // plan.width)
     packed = aligned((groups, panels, len(plan.taps), plan.width), out.dtype)
-    workers = get_num_threads()
+    workers = workers_for(out.size * len(plan.taps))
     pack(weight.reshape(-1), plan.sources, plan.offsets, per_group, workers, packed)
     biases = np.zeros((groups, panels * plan.width), out.dtype)
     if bias is not None:

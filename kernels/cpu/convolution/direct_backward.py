@@ -28,7 +28,7 @@ from kernels.cpu.convolution.plan import TILE_ROWS, Padding, Pair, Plan, backwar
 from kernels.cpu.jit import Array, as_input, kernel
 from kernels.cpu.parallel import parallel
 from kernels.cpu.simd import VECTOR_BYTES, load_tile, outer_fma_at, places_like, store_tile
-from kernels.cpu.team import get_num_threads
+from kernels.cpu.team import workers_for
 from kernels.reference import convolution as reference
 
 PIXELS = 96  # summed over at a time: 24 KB of dy, so that half of the L1 cache is left
@@ -193,7 +193,7 @@ def _sum(x: Array, dy: Array, found: Plan, groups: int, dweight: Array) -> None:
     memory = aligned((parts * one // x.itemsize + lanes * found.width,), x.dtype)
     memory.fill(0)
     sums = memory[: parts * one // x.itemsize].reshape(parts, groups, panels, len(padded), found.width)
-    workers = get_num_threads()
+    workers = workers_for(dy.size * taps)
     images = np.zeros((workers, found.image_size), x.dtype)
     windowed = as_input(images) if found.image_size else x.reshape(len(x), -1)
     pixels = aligned((workers, found.pixels), x.dtype)

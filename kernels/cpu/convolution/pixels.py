@@ -37,7 +37,7 @@ from kernels.cpu.simd import (
     store_tile_first,
     zeros,
 )
-from kernels.cpu.team import get_num_threads
+from kernels.cpu.team import workers_for
 
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
@@ -45,9 +45,6 @@ Padding = tuple[Pair, Pair]
 # Filters of a tile -> vectors of pixels. With the vectors of one tap and one weight, these fill the registers.
 # Each size used is compiled on its own, so there are few.
 COLS = {1: 8, 3: 7, 8: 3} if REGISTERS == 32 else {1: 6, 3: 3, 6: 2}
-
-# Multiplications from which a second thread is worth waking.
-PARALLEL_FROM = 1 << 19
 
 
 def convolve(
@@ -105,11 +102,6 @@ def before_turned(padding: Padding, kernel_size: tuple[int, ...], dilation: Pair
     """What `before` is in the convolution with turned filters, which takes gradients back; it may be negative."""
     first, second = ((k - 1) * d - pads[0] for k, d, pads in zip(kernel_size, dilation, padding, strict=True))
     return first, second
-
-
-def workers_for(multiplications: int) -> int:
-    """How many threads are worth waking."""
-    return get_num_threads() if multiplications >= PARALLEL_FROM else 1
 
 
 def _rows_for(filters: int) -> int:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from kernels.cpu.convolution.border import Band, aligned, band_of, copy_band, offsets_of
-from kernels.cpu.convolution.pixels import Pair, workers_for
+from kernels.cpu.convolution.pixels import Pair
 from kernels.cpu.jit import Array, as_input, kernel
 from kernels.cpu.parallel import parallel
 from kernels.cpu.simd import (
@@ -34,6 +34,7 @@ from kernels.cpu.simd import (
     store_tile,
     total,
 )
+from kernels.cpu.team import workers_for
 
 # Filters of a tile -> taps of a tile.
 TAPS = {1: 9, 8: 3} if REGISTERS == 32 else {1: 9, 3: 3}

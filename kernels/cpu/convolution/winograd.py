@@ -77,7 +77,7 @@ from kernels.cpu.jit import Array, as_input, kernel
 from kernels.cpu.matmul import PANEL, TALLEST, multiply, written
 from kernels.cpu.parallel import parallel
 from kernels.cpu.simd import lanes, load_square, store_tile, transpose
-from kernels.cpu.team import get_num_threads
+from kernels.cpu.team import workers_for
 from kernels.reference.convolution import Padding, Sizes
 
 BLOCK = 64  # tiles: with 64 channels, their V and M stay in the L2 cache beside U
@@ -157,7 +157,7 @@ def _run(
     images, channels = x.shape[:2]
     y = np.empty((images, filters, *size), np.float32)
     down, wide = ceil_div(size[0], method.tile), ceil_div(size[1], method.tile)
-    workers = get_num_threads()
+    workers = workers_for(y.size * channels * FREQUENCIES // method.tile**2)
     # An even number of blocks of equal size keeps two threads equally busy, be it for a single image.
     blocks = ceil_div(images * down, max(1, BLOCK // wide))
     rows = ceil_div(images * down, blocks + blocks % 2)

@@ -60,7 +60,7 @@ from kernels.cpu.jit import Array, as_input, kernel
 from kernels.cpu.matmul import PANEL, TALLEST, multiply, written
 from kernels.cpu.parallel import parallel
 from kernels.cpu.simd import FLOAT32_LANES, lanes, load, load_tile, splat, store, store_square, total, transpose
-from kernels.cpu.team import get_num_threads
+from kernels.cpu.team import workers_for
 from kernels.reference.convolution import Padding
 
 Pair = tuple[int, int]
@@ -169,7 +169,7 @@ def backward_weight(x: Array, dy: Array, kernel_size: Pair, padding: Padding) ->
     (images, channels), filters = x.shape[:2], dy.shape[1]
     dw = np.empty((filters, channels, *kernel_size), np.float32)
     down, wide = ceil_div(dy.shape[2], method.tile), ceil_div(dy.shape[3], method.tile)
-    workers = get_num_threads()
+    workers = workers_for(dy.size * channels * FREQUENCIES // method.tile**2)
     v_width, du_width = whole_vectors(channels), written(filters)
     lots = _partitions(images * down * wide, FREQUENCIES * channels * filters)
     rows = min(max(1, CHUNK // wide), ceil_div(images * down, lots))

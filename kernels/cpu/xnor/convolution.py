@@ -21,7 +21,7 @@ from kernels.cpu.simd import (
     store_tile,
     zeros,
 )
-from kernels.cpu.team import get_num_threads
+from kernels.cpu.team import workers_for
 from kernels.cpu.xnor.packing import ROWS, WORD, integers_like, pack_planes
 from kernels.cpu.xnor.scale import input_scale
 from kernels.reference.convolution import Padding, Sizes
@@ -181,15 +181,15 @@ def forward(
     image = np.empty(math.prod(shape) + LANES, np.uint64)[:-LANES].reshape(shape)  # the last vector reads beyond
     y = np.empty((batch, len(alpha), out[0] * out[1]), x.dtype)
     pitch = table.signs.size
+    workers = workers_for(y.size * len(table.places) * WORD // 16)
     if scale_input:
         scale = np.empty((batch, pitch), x.dtype)
         sums = np.empty((batch, height * width))
-        workers = get_num_threads()
         input_scale(planes, width, table.options, kernel_size[0], kernel_size[1], out[1], workers, sums, scale)
     else:
         scale = np.ones((1, pitch), x.dtype)
     _forward(
         planes, integers_like(x), width, table.options, words, image, tiles,
-        (table.places, table.mask_places, table.masks, table.signs), alpha, scale, get_num_threads(), y,
+        (table.places, table.mask_places, table.masks, table.signs), alpha, scale, workers, y,
     )  # fmt: skip
     return y.reshape(batch, len(alpha), *out)
