@@ -50,7 +50,7 @@ def drawn(*shapes: tuple[int, ...], seed: int = 0) -> list[mg.Tensor]:
 
 
 CALLS = {
-    "conv2d": (lambda x, w, b: F.conv2d(x, w, b, padding=1), [(2, 17, 5, 4), (18, 17, 3, 3), (18,)]),
+    "conv2d": (lambda x, w, b: F.conv2d(x, w, b, padding=1), [(1, 17, 4, 3), (9, 17, 3, 3), (9,)]),
     "conv2d with strides": (lambda x, w, b: F.conv2d(x, w, b, 2, 1), [(2, 5, 5, 6), (6, 5, 3, 3), (6,)]),
     "conv2d with few channels": (lambda x, w, b: F.conv2d(x, w, b, padding=2), [(2, 2, 5, 6), (6, 2, 5, 5), (6,)]),
     "conv2d, depthwise": (lambda x, w, b: F.conv2d(x, w, b, 1, 1, groups=4), [(2, 4, 5, 6), (4, 1, 3, 3), (4,)]),
