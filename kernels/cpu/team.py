@@ -25,7 +25,6 @@ child starts a team of its own when it first needs one.
 """
 
 import atexit
-import contextlib
 import functools
 import os
 import threading
@@ -220,17 +219,6 @@ def _begin_anew() -> None:
 atexit.register(_end)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_begin_anew)
-
-
-@contextlib.contextmanager
-def one_thread() -> Any:
-    """The kernels called inside run on one thread."""
-    before = _limit.threads
-    _limit.threads = 1
-    try:
-        yield
-    finally:
-        _limit.threads = before
 
 
 def single_threaded_when_small(function: Callable[P, R]) -> Callable[P, R]:

@@ -19,7 +19,6 @@ from ..tape import grad
 from ..tensor import Tensor, from_array
 from .parts import DiagnoseError
 
-Values = dict[str, Any]
 Forward = Callable[..., Any]
 MOST_CUTS = 5
 
