@@ -19,12 +19,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from importlib import resources
 from typing import Any
 
 import numpy as np
 
 from lessons.anatomy import Lesson, Run, Source, Term
+from lessons.lab.recorded import recorded_by_torch
 
 lesson = Lesson(
     name="backward_passes",
@@ -1507,17 +1507,11 @@ def our_gradients() -> dict[str, np.ndarray]:
     return found
 
 
-def recorded_by_torch() -> dict[str, np.ndarray]:
-    """Load the values that tests/reference/record_backward_passes_lesson.py has recorded."""
-    with (resources.files("lessons.foundations") / "backward_passes_torch.npz").open("rb") as file:
-        return dict(np.load(file, allow_pickle=False))
-
-
 @lesson.compare("PyTorch")
 def pytorch(run: Run) -> None:
     import minigrad
 
-    ours, recorded, of_minigrad = our_gradients(), recorded_by_torch(), library_gradients(minigrad)
+    ours, recorded, of_minigrad = our_gradients(), recorded_by_torch(lesson), library_gradients(minigrad)
     of_torch: dict[str, np.ndarray] = {}
 
     def live(torch: Any, name: str) -> np.ndarray:

@@ -22,15 +22,17 @@
 from __future__ import annotations
 
 import importlib.util
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from importlib import resources
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from lessons.anatomy import Lesson, Run, Source, Term
+from lessons.data.digits import Digits, load_digits
+from lessons.lab.colours import BLUE, GREEN, ORANGE, PURPLE, VERMILLION
+from lessons.lab.recorded import recorded_by_torch
+from lessons.lab.statistics import mean_and_margin
+from lessons.lab.threads import one_thread
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,9 +53,6 @@ lesson = Lesson(
     minutes=1,
     exercises=4,
 )
-
-# Okabe and Ito's colours, which stay apart for colour-blind readers.
-BLUE, ORANGE, GREEN, VERMILLION, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7"
 
 # %% [markdown]
 # ## The forward pass, as a chain of four small functions
@@ -908,28 +907,6 @@ def backward_literal(dy, centred, x_hat, inv_std, gamma):
     return dcentred + dx_of_mu, dgamma, dbeta
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Keep NumPy's BLAS, minigrad's kernels and PyTorch to one thread each, as far as they are there.
-
-    On arrays as small as ours a second thread gains little, and on a busy machine threads that wait for each
-    other can cost a factor of ten. The BLAS can be told so only where threadpoolctl is installed.
-    """
-    import kernels
-
-    with ExitStack() as undo:
-        undo.callback(kernels.set_num_threads, kernels.get_num_threads())
-        kernels.set_num_threads(1)
-        if (torch := sys.modules.get("torch")) is not None:
-            undo.callback(torch.set_num_threads, torch.get_num_threads())
-            torch.set_num_threads(1)
-        if importlib.util.find_spec("threadpoolctl") is not None:
-            import threadpoolctl
-
-            undo.enter_context(threadpoolctl.threadpool_limits(1, user_api="blas"))
-        yield
-
-
 def contenders(batch: Batch, eps: float) -> dict[str, Callable[[], tuple[Any, Any, Any]]]:
     """Return the backward passes as functions without arguments, each returning (dx, dgamma, dbeta)."""
     import kernels
@@ -1080,24 +1057,6 @@ def network(batch_norm: bool) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Linear(100, 10))
 
 
-class Digits(NamedTuple):
-    """Digits as float32 vectors in [0, 1], with their labels."""
-
-    images: np.ndarray
-    labels: np.ndarray
-    test_images: np.ndarray
-    test_labels: np.ndarray
-
-
-def load_digits(full: bool) -> Digits:
-    """Load the shipped digits, or the whole of MNIST."""
-    from lessons.data import mnist
-    from lessons.data.batches import as_float
-
-    digits = mnist.load(full=full)
-    return Digits(as_float(digits.train_images), digits.train_labels, as_float(digits.test_images), digits.test_labels)
-
-
 def accuracy(model: nn.Module, images: np.ndarray, labels: np.ndarray) -> float:
     """Return the share of right answers, with the network in the mode it is in."""
     import minigrad
@@ -1132,16 +1091,6 @@ def train(digits: Digits, batch_norm: bool, lr: float, epochs: int, seed: int) -
                 losses.append(loss.item())
         model.eval()
         return History(losses, accuracy(model, digits.test_images, digits.test_labels), False, model)
-
-
-# Student's t at 97.5 %, for samples of 2 to 10.
-STUDENT_T = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}
-
-
-def mean_and_margin(values: np.ndarray) -> tuple[float, float]:
-    """Return the mean of a few runs and the half-width of its 95 % confidence interval."""
-    n = len(values)
-    return float(np.mean(values)), float(STUDENT_T[n] * np.std(values, ddof=1) / np.sqrt(n))
 
 
 LOOKS = {True: ("with batch norm", BLUE, "o-"), False: ("without", VERMILLION, "s--")}
@@ -1345,7 +1294,7 @@ def digits_losses(layer_forward, layer_backward, rng: np.random.Generator) -> It
     arrays = [*weights, np.ones(32), np.zeros(32), np.ones(32), np.zeros(32), np.zeros(10)]
     parameters = [minigrad.tensor(array, requires_grad=True) for array in arrays]
     w1, w2, w3, gamma1, beta1, gamma2, beta2, b3 = parameters
-    digits = load_digits(full=False)
+    digits = load_digits()
     # Small pictures and batches: products of this size are quick, and BLAS starts no threads for them.
     images = digits.images.reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4), dtype=np.float64).reshape(-1, 196)
     while True:
@@ -1410,12 +1359,6 @@ def with_your_staged_backward(candidate, rng):
 
 
 # %%
-def recorded_by_torch() -> dict[str, np.ndarray]:
-    """Load the values that tests/reference/record_batchnorm_lesson.py has recorded."""
-    with (resources.files("lessons.vision") / "batchnorm_torch.npz").open("rb") as file:
-        return dict(np.load(file, allow_pickle=False))
-
-
 def compare_with_minigrad(run: Run, batch: Batch, eps: float, ours: dict[str, np.ndarray]) -> None:
     """Claim that minigrad's own batch norm and its tape agree with the derivation."""
     import minigrad
@@ -1430,7 +1373,7 @@ def compare_with_minigrad(run: Run, batch: Batch, eps: float, ours: dict[str, np
 
 @lesson.compare("PyTorch")
 def pytorch(run: Run) -> None:
-    recorded = recorded_by_torch()
+    recorded = recorded_by_torch(lesson)
     x, gamma, beta, dy = (recorded[name] for name in Batch._fields)
     eps = float(recorded["eps"])
 
@@ -1517,7 +1460,7 @@ def small_batches(run: Run) -> None:
 @lesson.experiment("Where this breaks: who else is in the batch")
 @one_thread()
 def who_else_is_in_the_batch(run: Run) -> None:
-    digits = load_digits(full=False)
+    digits = load_digits()
     epochs = run.pick(quick=2, default=5, full=5)
     model = train(digits, batch_norm=True, lr=0.3, epochs=epochs, seed=run.seed).model
 

@@ -16,7 +16,7 @@ import lessons
 from lessons.anatomy import Lesson
 from lessons.workbench.errors import UsageError
 
-NOT_SUBJECTS = {"anatomy", "data", "workbench"}
+NOT_SUBJECTS = {"anatomy", "data", "lab", "workbench"}
 
 
 @dataclass(frozen=True)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lessons.anatomy import check_functions, stub_file
+from lessons.anatomy import check_functions
 from lessons.anatomy.account import outcome_lines
 from lessons.anatomy.homework import check_file, check_one
 from lessons.foundations import backward_passes
+from lessons.lab.recorded import recorded_by_torch
 from lessons.vision import batchnorm
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,36 +22,16 @@ VARIANTS = [pytest.param(e, name, id=f"{e.name}: {name}") for e in EXERCISES for
 
 
 @pytest.fixture(scope="module")
-def run():
-    return backward_passes.lesson.run("quick", seed=0)
-
-
-def test_every_claim_of_a_quick_run_holds(run):
-    failed = [f"{claim.text}: {claim.measured} {claim.problem}" for claim in run.claims if not claim.passed]
-    assert failed == []
-    assert len(run.claims) >= 60
-    assert all(section.items for section in run.sections)
+def run(quick_run):
+    return quick_run("backward_passes")
 
 
 def test_the_recorded_gradients_are_those_of_every_layer(run):
-    recorded = backward_passes.recorded_by_torch()
+    recorded = recorded_by_torch(backward_passes.lesson)
     layers = {name.split()[0] for name in recorded.keys() - {"torch_version"}}
     assert layers == {exercise.name.removesuffix("_backward") for exercise in backward_passes.lesson.exercise_list}
     compared = [claim for claim in run.claims if claim.kind == "recorded"]
     assert len(compared) == len(recorded) - 1
-
-
-@pytest.mark.torch
-def test_the_recorder_still_gives_the_recorded_values():
-    pytest.importorskip("torch", reason="the recorder runs PyTorch")
-    path = ROOT / "tests" / "reference" / "record_backward_passes_lesson.py"
-    spec = importlib.util.spec_from_file_location("record_backward_passes_lesson", path)
-    recorder = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(recorder)
-    now, then = recorder.record(), backward_passes.recorded_by_torch()
-    assert now.keys() == then.keys()
-    for name in now.keys() - {"torch_version"}:
-        np.testing.assert_allclose(now[name], then[name], rtol=1e-12, atol=1e-13, err_msg=name)
 
 
 @pytest.mark.parametrize(("exercise", "name"), MISTAKES)
@@ -95,21 +73,6 @@ def test_the_mistakes_of_the_issue_are_declared():
     for exercise, parts in wanted.items():
         declared = " | ".join(backward_passes.lesson.exercise_named(exercise).mistakes)
         assert all(part in declared for part in parts)
-
-
-def test_terms_join_equation_code_and_message():
-    """A term's name is declared by a step of the derivation, so that who reads it in the terminal finds it there."""
-    for module in (backward_passes, batchnorm):
-        declared = {name for part in module.lesson.parts for name in part.terms}
-        for exercise in module.lesson.exercise_list:
-            if exercise.name != "forward":  # its terms are lines of code, not steps
-                assert {term.name for term in exercise.question.all_terms()} <= declared, exercise.name
-
-
-def test_stubs_are_not_started(tmp_path):
-    homework = tmp_path / "backward_passes.py"
-    homework.write_text(stub_file(backward_passes.lesson), encoding="utf-8")
-    assert [one.status for one in check_file(backward_passes.lesson, homework)] == ["not started"] * 7
 
 
 def test_a_failure_in_the_terminal():
@@ -156,15 +119,6 @@ def test_a_mistake_in_a_homework_file_is_explained(tmp_path):
     assert outcome.diagnosis.terms == ("dq", "dk")
     assert "it lacks a factor 1/sqrt(d)" in outcome.diagnosis.cause
     assert outcome.hint == "By what was the product of q and k divided?"
-
-
-def test_importing_the_lesson_is_light():
-    code = (
-        "import sys, lessons.foundations.backward_passes; "
-        "print([name for name in ('numba', 'torch', 'matplotlib', 'minigrad') if name in sys.modules])"
-    )
-    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert printed.strip() == "[]"
 
 
 def test_a_mistake_that_is_written_otherwise_is_recognised_too():

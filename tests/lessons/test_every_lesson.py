@@ -1,0 +1,117 @@
+"""What holds for every lesson: its claims, its exercises' checks, its figures, and its recorded values.
+
+A lesson's own file tests/lessons/test_NAME.py has what is its own: headline numbers, known answers, figures' data.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lessons.anatomy import Figure, check_file, stub_file
+from lessons.lab.recorded import recorded_by_torch
+from lessons.workbench import catalogue, devcheck
+
+ROOT = Path(__file__).resolve().parents[2]
+LESSONS = catalogue.all_lessons()
+HEAVY = ("numba", "torch", "matplotlib")
+
+every_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=[lesson.name for lesson in LESSONS])
+
+
+@every_lesson
+def test_every_claim_of_a_quick_run_holds(lesson, quick_run):
+    run = quick_run(lesson.name)
+    failed = [f"{c.text}: {c.measured} {c.requirement} {c.problem}" for c in run.claims if not c.passed]
+    assert failed == []
+    assert len(run.claims) >= 15
+    assert [section.part.name for section in run.sections if not section.items] == [], "parts that say nothing"
+
+
+@every_lesson
+def test_its_checks_can_fail(lesson):
+    assert devcheck.problems(lesson) == []
+
+
+@every_lesson
+def test_its_stubs_are_not_started(lesson, tmp_path):
+    homework = tmp_path / f"{lesson.name}.py"
+    homework.write_text(stub_file(lesson), encoding="utf-8")
+    assert {one.status for one in check_file(lesson, homework)} == {"not started"}
+
+
+@every_lesson
+def test_it_has_exercises_with_terms_mistakes_and_other_right_solutions(lesson):
+    assert len(lesson.exercise_list) >= 2
+    declared = {name for part in lesson.parts for name in part.terms}
+    for exercise in lesson.exercise_list:
+        assert len(exercise.mistakes) >= 3, exercise.name
+        assert exercise.variants, exercise.name
+        if exercise.question is not None:
+            assert all(term.equation for term in exercise.question.all_terms()), exercise.name
+            gradients = (terms for name, terms in exercise.question.terms.items() if name.startswith("d"))
+            # Who reads a term's name in the terminal finds it in a step of the derivation.
+            assert {term.name for terms in gradients for term in terms} <= declared, exercise.name
+
+
+@every_lesson
+def test_its_figures_are_complete(lesson, quick_run):
+    run = quick_run(lesson.name)
+    drawn = [item for section in run.sections for item in section.items if isinstance(item, Figure)]
+    for figure in drawn:
+        assert {".svg", ".png"} <= {path.suffix for path in figure.files}, figure.name
+        assert all(path.stat().st_size > 0 for path in figure.files), figure.name
+        assert len(figure.alt) > 30, figure.name
+    assert {path.name for path in run.out.iterdir()} == {path.name for figure in drawn for path in figure.files}
+
+
+@every_lesson
+def test_its_source_and_its_needs_exist(lesson):
+    assert lesson.source.link.startswith("http")
+    assert 1950 < lesson.source.year < 2030
+    assert set(lesson.needs) <= {other.name for other in LESSONS} - {lesson.name}
+    assert 0 < lesson.minutes <= 5
+
+
+@every_lesson
+def test_importing_it_is_light(lesson):
+    code = f"import sys, lessons.{lesson.subject}.{lesson.name}; print(*(m for m in {HEAVY} if m in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == ""
+
+
+RECORDED = [lesson for lesson in LESSONS if (ROOT / f"lessons/{lesson.subject}/{lesson.name}_torch.npz").exists()]
+
+
+@pytest.mark.parametrize("lesson", RECORDED, ids=[lesson.name for lesson in RECORDED])
+def test_recorded_values_are_compared_and_small(lesson, quick_run):
+    assert any(claim.kind == "recorded" for claim in quick_run(lesson.name).claims)
+    assert (ROOT / f"lessons/{lesson.subject}/{lesson.name}_torch.npz").stat().st_size < 50_000
+    assert recorded_by_torch(lesson)["torch_version"].shape == ()
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("lesson", RECORDED, ids=[lesson.name for lesson in RECORDED])
+def test_the_recorder_still_gives_the_recorded_values(lesson):
+    pytest.importorskip("torch", reason="the recorders run PyTorch")
+    path = ROOT / "tests" / "reference" / f"record_{lesson.name}_lesson.py"
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    recorder = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(recorder)
+    now, then = recorder.record(), recorded_by_torch(lesson)
+    assert now.keys() == then.keys()
+    for name in now.keys() - {"torch_version"}:
+        np.testing.assert_allclose(now[name], then[name], rtol=1e-12, atol=1e-13, err_msg=name)
+
+
+def test_no_two_lessons_share_a_name():
+    names = [lesson.name for lesson in LESSONS]
+    assert len(set(names)) == len(names)
+    assert [(entry.name, entry.subject) for entry in catalogue.entries()] == [
+        (one.name, one.subject) for one in LESSONS
+    ]
