@@ -36,6 +36,11 @@ class Source:
     year: int
     link: str
 
+    @property
+    def credit(self) -> str:
+        """The source as it is cited: title, author, year and link."""
+        return f"{self.title} ({self.author}, {self.year}), {self.link}"
+
 
 @dataclass(frozen=True)
 class Erratum:
@@ -45,6 +50,7 @@ class Erratum:
     title: str
     printed: str
     right: str
+    source: Source
 
 
 @dataclass(frozen=True)
@@ -140,6 +146,7 @@ class Lesson:
     minutes: float = 1
     exercises: int | None = None
     parts: list[Part] = field(default_factory=list, init=False, repr=False)
+    slips: list[Erratum] = field(default_factory=list, init=False, repr=False)
     exercise_list: list[Exercise] = field(default_factory=list, init=False, repr=False)
     _cell_run: Run | None = field(default=None, init=False, repr=False)
 
@@ -149,11 +156,32 @@ class Lesson:
         """A step of the derivation; ``terms`` are the names it brings into equation, code and messages."""
         return self._part("step", title, terms=tuple(terms))
 
-    def erratum(self, kind: str, title: str, *, printed: str, right: str) -> Callable[[F], F]:
-        """A wrong line of the source.  Kinds "M" and "C" must call `Run.refuted` and `Run.claim`."""
+    def erratum(
+        self, kind: str, title: str, *, printed: str, right: str, source: Source | None = None
+    ) -> Callable[[F], F]:
+        """A wrong line of the source, the lesson's unless another is named.
+
+        Kinds "M" and "C" must call `Run.refuted` and `Run.claim`.
+        """
         if kind not in ERRATUM_KINDS:
             raise LessonError(f"erratum {title!r}: kind must be one of {', '.join(ERRATUM_KINDS)}, got {kind!r}")
-        return self._part("erratum", title, erratum=Erratum(kind, title, printed, right))
+        return self._part("erratum", title, erratum=Erratum(kind, title, printed, right, source or self.source))
+
+    def smaller_slips(self, rows: Sequence[tuple[str, str, str]], source: Source | None = None) -> None:
+        """Notation ("N") and wording ("W") of which there is nothing to measure: rows of (kind, printed, right).
+
+        They are shown as a step of their own, and `minigrad errata` lists them.  Raises `LessonError` for other kinds.
+        """
+        for kind, printed, right in rows:
+            if kind not in ("N", "W"):
+                raise LessonError(f"slip {printed!r}: kind must be N or W, got {kind!r}; kinds M and C need evidence")
+            self.slips.append(Erratum(kind, "", printed, right, source or self.source))
+
+        def smaller_slips(run: Run) -> None:
+            run.table("Notation (N) and wording (W)", ("kind", "printed", "better"), rows)
+
+        smaller_slips.__name__ += "" if source is None else f"_{source.year}"  # names of parts differ
+        self._part("step", f"Smaller slips{'' if source is None else f': {source.title}'}")(smaller_slips)
 
     def experiment(self, title: str) -> Callable[[F], F]:
         """An experiment on data."""

@@ -66,6 +66,11 @@ def number(value: Any) -> str:
     return str(value)
 
 
+def counted(count: int, singular: str, plural: str = "") -> str:
+    """``count`` with its noun: "1 figure", "2 figures"."""
+    return f"{count} {singular if count == 1 else plural or singular + 's'}"
+
+
 def wrapped(text: str, width: int, indent: str = "  ") -> list[str]:
     """Paragraphs of ``text`` filled to ``width``; lines that are indented further stay as they are."""
     lines: list[str] = []

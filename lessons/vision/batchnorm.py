@@ -834,36 +834,16 @@ def misplaced_sum(run: Run) -> None:
 
 
 # %%
-@lesson.step("Smaller slips in the post")
-def smaller_slips(run: Run) -> None:
-    run.table(
-        "Notation (N) and wording (W)",
-        ("kind", "the post", "better"),
-        [
-            (
-                "N",
-                "first lines of df/dgamma, df/dbeta, df/dvar, df/dmu have no sum",
-                "sum over i from the first line on",
-            ),
-            (
-                "W",
-                "'(x - mu) is a constant'",
-                "constant with respect to var, mu and var taken as separate inputs",
-            ),
-            (
-                "W",
-                "x_hat is the 'centered' input",
-                "normalised: centred and divided by the standard deviation",
-            ),
-            ("W", "y is a 'linear' transformation", "affine: it has an offset"),
-            (
-                "N",
-                "the code's `inv_var` holds 1 / sqrt(var + eps)",
-                "`inv_std`: the inverse standard deviation",
-            ),
-            ("N", "the code unpacks `x_mu` and never uses it", "leave it out"),
-        ],
-    )
+lesson.smaller_slips(
+    [
+        ("N", "first lines of df/dgamma, df/dbeta, df/dvar, df/dmu have no sum", "sum over i from the first line on"),
+        ("W", "'(x - mu) is a constant'", "constant with respect to var, mu and var taken as separate inputs"),
+        ("W", "x_hat is the 'centered' input", "normalised: centred and divided by the standard deviation"),
+        ("W", "y is a 'linear' transformation", "affine: it has an offset"),
+        ("N", "the code's `inv_var` holds 1 / sqrt(var + eps)", "`inv_std`: the inverse standard deviation"),
+        ("N", "the code unpacks `x_mu` and never uses it", "leave it out"),
+    ]
+)
 
 
 # %% [markdown]

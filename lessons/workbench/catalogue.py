@@ -18,6 +18,9 @@ from lessons.workbench.errors import UsageError
 
 NOT_SUBJECTS = {"anatomy", "data", "lab", "workbench"}
 
+# In the order in which one would study them; other folders follow.
+SUBJECTS = ("foundations", "vision", "sequences", "generative", "training", "systems", "decisions")
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -32,11 +35,15 @@ class Entry:
 
 
 def entries() -> list[Entry]:
-    """The modules in the subject folders, by subject and name.  Imports none of them.
+    """The modules in the subject folders, subjects in the order of study, then by name.  Imports none of them.
 
     Modules whose name begins with an underscore are helpers, not lessons.
     """
-    return sorted(_modules(), key=lambda entry: (entry.subject, entry.name))
+    return sorted(_modules(), key=lambda entry: (_place(entry.subject), entry.subject, entry.name))
+
+
+def _place(subject: str) -> int:
+    return SUBJECTS.index(subject) if subject in SUBJECTS else len(SUBJECTS)
 
 
 def _modules() -> Iterator[Entry]:

@@ -103,8 +103,9 @@ def parser() -> argparse.ArgumentParser:
         _add_homework(command, argparse.SUPPRESS)
         command.set_defaults(command=function)
 
-    command = add("list", help="the lessons")
+    command = add("list", help="the lessons by subject, and how far you are")
     command.add_argument("--names", action="store_true", help="their names only, one a line, for scripts")
+    _add_homework(command, argparse.SUPPRESS)
     command.set_defaults(command=commands.list_lessons)
 
     command = add("run", help="run a lesson and print its account")
@@ -140,6 +141,9 @@ def parser() -> argparse.ArgumentParser:
 
     command = add("errata", help="what the sources printed wrongly, with the numbers that prove it")
     _add_name(command, nargs="?")
+    form = command.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="for programs")
+    form.add_argument("--markdown", action="store_true", help="a table for each source")
     command.set_defaults(command=commands.errata)
 
     command = add("doctor", help="is everything here that minigrad needs, and what to do if not")

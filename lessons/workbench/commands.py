@@ -9,11 +9,12 @@ import time
 from pathlib import Path
 
 from lessons.anatomy import Lesson, Outcome, Part, Run, Section, stub_file
-from lessons.anatomy.account import account, body, claim_lines, heading, outcome_lines
+from lessons.anatomy.account import body, claim_lines, heading, outcome_lines
 from lessons.anatomy.files import write_atomically
 from lessons.anatomy.run import Figure
-from lessons.anatomy.text import wrapped
-from lessons.workbench import catalogue, progress, report, screen
+from lessons.anatomy.text import counted, wrapped
+from lessons.workbench import catalogue, overview, progress, report, screen
+from lessons.workbench import errata as errata_
 from lessons.workbench.errors import UsageError
 from lessons.workbench.loop import commands as loop
 from lessons.workbench.sandbox import Submission, SubmissionError, check_in_child
@@ -28,31 +29,12 @@ def homework(name: str) -> Path:
 
 
 def list_lessons(args: argparse.Namespace) -> int:
-    style, width = screen.style(), screen.width()
-    code = OK
-    for entry in catalogue.entries():
-        if args.names:
-            print(entry.name)
-            continue
-        try:
-            lesson = catalogue.load(entry)
-        except UsageError as error:
-            print(f"{style.bad(entry.name)}: {error}")
-            code = FAILED
-            continue
-        print(f"{style.bold(lesson.name)}: {lesson.title}")
-        print(*wrapped(lesson.headline, width, "    "), sep="\n")
-        facts = [
-            lesson.subject,
-            f"{lesson.minutes:g} min",
-            counted(len(lesson.exercise_list), "exercise"),
-            counted(len(lesson.errata), "erratum", "errata"),
-        ]
-        if lesson.needs:
-            facts.append(f"after {', '.join(lesson.needs)}")
-        print(f"    {style.dim(', '.join(facts))}")
-        print(*wrapped(_source(lesson), width, "    "), sep="\n")
-    return code
+    if args.names:
+        print(*(entry.name for entry in catalogue.entries()), sep="\n")
+        return OK
+    lines, problems = overview.listing(args.homework, screen.style(), screen.width())
+    print(*lines, sep="\n")
+    return FAILED if problems else OK
 
 
 def run(args: argparse.Namespace) -> int:
@@ -63,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
 
     print(f"{style.bold(lesson.title)}\n")
     print(*wrapped(lesson.headline, width), sep="\n")
-    print(*wrapped(_source(lesson), width), "", sep="\n")
+    print(*wrapped(f"rebuilds: {lesson.source.credit}", width), "", sep="\n")
 
     def show_heading(part: Part) -> None:  # at once, so that a bar appears below what it belongs to
         print("\n".join(heading(part, style)), flush=True)
@@ -170,21 +152,15 @@ def _show_printed(text: str) -> None:
 
 def errata(args: argparse.Namespace) -> int:
     """List the errata and run each one, so that what is shown are measured numbers."""
-    style, width = screen.style(), screen.width()
     lessons = [catalogue.find(args.name)] if args.name else catalogue.all_lessons()
-    passed, count = True, 0
-    for lesson in lessons:
-        if not lesson.errata:
-            continue
-        print(style.bold(lesson.name))
-        print(*wrapped(_source(lesson), width), "", sep="\n")
-        done = Run("quick")
-        for part in lesson.errata:
-            section = part.run(done)
-            passed, count = passed and section.passed, count + 1
-            print("\n".join(account(section, style, width)), flush=True)
-    print(f"{counted(count, 'erratum', 'errata')}{'' if passed else '; a claim about one failed'}.")
-    return OK if passed else FAILED
+    found = errata_.collect(lessons)
+    if args.json:
+        print(errata_.as_json(found))
+    elif args.markdown:
+        print(errata_.as_markdown(found), end="")
+    else:
+        print(*errata_.as_table(found, screen.style(), screen.width()), sep="\n")
+    return OK if all(row.held for row in found) else FAILED
 
 
 def doctor(args: argparse.Namespace) -> int:
@@ -237,13 +213,3 @@ def dev_new(args: argparse.Namespace) -> int:
     for command in (f"minigrad run {name} --quick", f"pytest -q {test}", f"minigrad dev check {name}"):
         print(f"    {command}")
     return OK
-
-
-def counted(count: int, singular: str, plural: str = "") -> str:
-    """``count`` with its noun: "1 figure", "2 figures"."""
-    return f"{count} {singular if count == 1 else plural or singular + 's'}"
-
-
-def _source(lesson: Lesson) -> str:
-    source = lesson.source
-    return f"rebuilds: {source.title} ({source.author}, {source.year}), {source.link}"

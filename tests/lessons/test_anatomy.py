@@ -28,7 +28,7 @@ from lessons.anatomy import (
 from lessons.anatomy.account import account, outcome_lines
 from lessons.anatomy.files import write_atomically
 from lessons.anatomy.homework import HomeworkError
-from lessons.anatomy.text import Style, number, table_lines, width_of, wrapped
+from lessons.anatomy.text import Style, counted, number, table_lines, width_of, wrapped
 
 TOY = Path(__file__).with_name("toy.py")
 
@@ -44,6 +44,43 @@ def toy() -> Lesson:
 
 def empty_lesson(**metadata) -> Lesson:
     return Lesson("bare", "Bare", "none", Source("T", "A", 2000, "https://example.org"), "none", **metadata)
+
+
+def test_counted():
+    assert [counted(n, "erratum", "errata") for n in (0, 1, 2)] == ["0 errata", "1 erratum", "2 errata"]
+
+
+# ---- errata and their sources
+
+OTHER = Source("Another post", "B", 2001, "https://example.org/2")
+
+
+def test_smaller_slips_are_a_step_and_are_listed():
+    lesson = empty_lesson()
+    lesson.smaller_slips([("N", "teh", "the"), ("W", "large", "small")])
+    lesson.smaller_slips([("N", "y = x", "x = y")], source=OTHER)
+    assert [(slip.printed, slip.source.title) for slip in lesson.slips] == [
+        ("teh", "T"),
+        ("large", "T"),
+        ("y = x", OTHER.title),
+    ]
+    run = lesson.run("quick")
+    assert run.sections[0].items[0].rows == (("N", "teh", "the"), ("W", "large", "small"))
+    assert run.sections[1].items[0].rows == (("N", "y = x", "x = y"),)
+    assert lesson.errata == []
+
+
+def test_a_slip_of_substance_is_refused():
+    with pytest.raises(LessonError, match="need evidence"):
+        empty_lesson().smaller_slips([("M", "1 = 2", "1 = 1")])
+
+
+def test_an_erratum_may_be_of_another_source():
+    lesson = empty_lesson()
+    lesson.erratum("N", "t", printed="p", right="r")(lambda run: None)
+    assert lesson.errata[0].erratum.source == lesson.source
+    lesson.erratum("N", "t", printed="p", right="r", source=OTHER)(test_an_erratum_may_be_of_another_source)
+    assert lesson.errata[1].erratum.source == OTHER
 
 
 # ---- claims

@@ -20,6 +20,7 @@ import pytest
 from lessons.anatomy import Verdict
 from lessons.workbench import catalogue, commands, devcheck, doctor, progress, screen
 from lessons.workbench.cli import main
+from lessons.workbench.loop.state import Store
 from lessons.workbench.report import plain
 
 TOY = str(Path(__file__).with_name("toy.py"))
@@ -145,11 +146,35 @@ def test_every_lesson_is_named_after_its_file_and_folder():
         assert (lesson.name, lesson.subject) == (entry.name, entry.subject)
 
 
-def test_list_shows_each_lesson_with_its_facts(capsys):
+def test_list_shows_each_lesson_with_its_facts_under_its_subject(capsys):
     assert main(["list"]) == 0
     output = capsys.readouterr().out
-    assert "batchnorm: " in output
-    assert re.search(r"vision, \d+ min, \d+ exercises, \d+ errata", output)
+    assert re.search(r"^Vision$(.|\n)*^  batchnorm +The backward pass of batch normalisation$", output, re.M)
+    assert re.search(r"^ +\d+ min, 0 of 4 exercises solved, 8 errata$", output, re.M)
+    assert re.search(r"^ +Deriving the Gradient for the Backward Pass.* \(Kevin Zakka, 2016\)", output, re.M)
+
+
+def test_list_knows_what_is_solved(capsys):
+    store = Store(Path("homework"))
+    with store.change() as state:
+        state.of("batchnorm/forward").passed = "2026-11-28T09:30:00"
+    store.close()
+    assert main(["list"]) == 0
+    assert "1 of 4 exercises solved" in capsys.readouterr().out
+    assert main(["list", "--homework", "elsewhere"]) == 0
+    assert "1 of 4 exercises solved" not in capsys.readouterr().out
+    assert not Path("elsewhere").exists(), "looking must not create anything"
+
+
+def test_list_shows_every_lesson_once_after_what_it_needs(capsys):
+    assert main(["list"]) == 0
+    output = capsys.readouterr().out
+    places = {entry.name: output.index(f"\n  {entry.name} ") for entry in catalogue.entries()}
+    for entry in catalogue.entries():
+        assert output.count(f"\n  {entry.name} ") == 1
+        for need in catalogue.load(entry).needs:
+            if catalogue.find(need).subject == entry.subject:
+                assert places[need] < places[entry.name]
 
 
 def test_list_names_gives_scripts_the_names_alone(capsys):
@@ -164,7 +189,7 @@ def test_list_goes_on_after_a_lesson_that_does_not_load(capsys, monkeypatch):
     assert main(["list"]) == 1
     output = capsys.readouterr().out
     assert "gone: lessons.vision.gone does not load: ModuleNotFoundError" in output
-    assert "batchnorm: " in output
+    assert "\n  batchnorm " in output
 
 
 # ---- run
@@ -323,15 +348,64 @@ def test_a_folder_is_no_homework(capsys):
 def test_errata_shows_printed_and_right_with_numbers(capsys):
     assert main(["errata", TOY]) == 0
     output = capsys.readouterr().out
-    assert "Erratum [M] wrong mathematics: the sign of the second x" in output
-    assert "> 0.1, so refuted" in output
-    assert "2 errata." in output
+    assert "On doubling (A. Author, 1999)" in output
+    assert "[M] the sign of the second x" in output
+    assert re.search(r"^    printed   2x = x - x$", output, re.M)
+    assert re.search(r"^    right     2x = x \+ x$", output, re.M)
+    assert re.search(r"^    measured  .*\(> 0.1: refuted\)", output, re.M)
+    assert "2 errata" in output
 
 
-def test_errata_that_do_not_hold_give_code_1(capsys):
+def test_errata_as_json(capsys):
+    assert main(["errata", TOY, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["errata"]
+    assert len(found) == 2
+    first = found[0]
+    assert first["lesson"] == "toy"
+    assert first["source"] == {
+        "title": "On doubling", "author": "A. Author", "year": 1999, "link": "https://example.org/doubling"
+    }  # fmt: skip
+    assert (first["kind"], first["printed"], first["right"]) == ("M", "2x = x - x", "2x = x + x")
+    assert first["held"] is True
+    kinds = [piece["kind"] for piece in first["evidence"]]
+    assert kinds[:1] == ["refuted"]
+    assert all(isinstance(piece["measured"], float) for piece in first["evidence"])
+
+
+def test_errata_as_markdown(capsys):
+    assert main(["errata", "batchnorm", "--markdown"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    table = [line for line in lines if line.startswith("|")]
+    assert len(table) == 2 + 8
+    assert {line.replace("\\|", "").count("|") for line in table} == {5}, "one cell more or less breaks a table"
+    assert any("http://kevinzakka.github.io" in line for line in lines)
+
+
+def test_a_bar_or_a_line_break_does_not_break_the_markdown_table(capsys):
+    name = lesson_file(
+        "@lesson.erratum('N', 't', printed='|x|\\ny', right='`z`')\ndef s(run): run.claim('c', 0.5, below=1.0)"
+    )
+    assert main(["errata", name, "--markdown"]) == 0
+    table = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
+    assert len(table) == 3
+    assert {line.replace("\\|", "").count("|") for line in table} == {5}
+
+
+@pytest.mark.parametrize("form", [[], ["--json"], ["--markdown"]])
+def test_errata_that_do_not_hold_give_code_1(capsys, form):
     name = lesson_file("@lesson.erratum('N', 't', printed='p', right='r')\ndef s(run): run.claim('c', 2.0, below=1.0)")
-    assert main(["errata", name]) == 1
-    assert "a claim about one failed" in capsys.readouterr().out
+    assert main(["errata", name, *form]) == 1
+    output = capsys.readouterr().out
+    if not form:
+        assert "the evidence of 1 does not hold" in output
+        assert "not below the bound" in output
+    elif form == ["--json"]:
+        assert json.loads(output)["errata"][0]["held"] is False
+
+
+def test_a_lesson_without_errata(capsys):
+    assert main(["errata", lesson_file("")]) == 0
+    assert "0 errata" in capsys.readouterr().out
 
 
 EXERCISE = """
@@ -731,7 +805,3 @@ def test_a_bug_of_ours_is_not_hidden(monkeypatch):
     monkeypatch.setattr(commands, "list_lessons", fail)
     with pytest.raises(ValueError, match="a bug"):
         main(["list"])
-
-
-def test_counted():
-    assert [commands.counted(n, "erratum", "errata") for n in (0, 1, 2)] == ["0 errata", "1 erratum", "2 errata"]
