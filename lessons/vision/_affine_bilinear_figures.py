@@ -47,9 +47,8 @@ def draw_maps(panels: Mapping[str, np.ndarray]) -> Figure:
             arrow = {"arrowstyle": "-|>", "color": color, "linewidth": 2, "shrinkA": 0, "shrinkB": 0}
             axes.annotate("", shift + vector, shift, arrowprops=arrow)
         area = abs(np.linalg.det(matrix[:, :2]))
-        axes.set(xlim=(-0.75, 1.75), ylim=(-0.15, 1.65), aspect="equal")
+        axes.set(xlim=(-0.75, 1.75), ylim=(-0.15, 1.65), aspect="equal", xticks=[0, 1], yticks=[0, 1])
         axes.set_title(f"{title}: area {round(area, 3):g}", fontsize=10, color=VERMILLION if area < 0.6 else "black")
-        axes.tick_params(labelsize=8)
     figure.suptitle("Where the unit square goes: the columns of the matrix (arrows) are the images of its sides")
     return figure
 
@@ -209,7 +208,7 @@ def draw_identity(versions: Mapping[str, tuple[np.ndarray, np.ndarray, int]]) ->
         height, width = shown.get_array().shape
         below.set(xlim=(-3, width + 2), ylim=(height + 2, -3), xticks=[], yticks=[], facecolor="0.85")
         for axes, corner in ((above, output), (below, error)):
-            inset = axes.inset_axes((0.66, 0.66, 0.31, 0.31))
+            inset = axes.inset_axes((0.7, 0.7, 0.27, 0.27))
             if axes is above:
                 show(inset, corner[:zoom, -zoom:])
             else:
