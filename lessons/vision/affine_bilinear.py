@@ -101,6 +101,12 @@ def shear(m, n):
     return np.array([[1.0, m], [n, 1.0]])
 
 
+def sine_twice(angle):
+    """Not a rotation, but what a sentence of the post makes of it; see the errata."""
+    c, s = np.cos(angle), np.sin(angle)
+    return np.array([[c, s], [s, c]])
+
+
 def largest(array: np.ndarray) -> float:
     """Return the largest absolute value."""
     return float(np.abs(array).max())
@@ -114,11 +120,11 @@ def scale_rotation_shear(run: Run) -> None:
     run.claim(
         "a rotation: its transpose times itself, minus 1",
         largest(rotation(angle).T @ rotation(angle) - np.eye(2)),
-        below=1e-15,
+        below=1e-14,
     )
-    run.claim("a rotation: its determinant, minus 1", abs(np.linalg.det(rotation(angle)) - 1), below=1e-15)
+    run.claim("a rotation: its determinant, minus 1", abs(np.linalg.det(rotation(angle)) - 1), below=1e-14)
     run.claim(
-        "a shear by 0.3 and 0.4: area of the unit square", np.linalg.det(shear(0.3, 0.4)), equals=0.88, within=1e-15
+        "a shear by 0.3 and 0.4: area of the unit square", np.linalg.det(shear(0.3, 0.4)), equals=0.88, within=1e-14
     )
     panels = {
         "scale 1.5, 0.6": scale(1.5, 0.6),
@@ -165,7 +171,7 @@ def one_after_the_other(run: Run) -> None:
     points = run.rng.normal(size=(2, 50))
     run.claim("R(S(H x)) minus (R S H) x", largest(r @ (s @ (h @ points)) - r @ s @ h @ points), below=1e-14)
     run.claim("in the other order: R S H minus H S R", largest(r @ s @ h - h @ s @ r), above=0.5)
-    run.claim("three shears, minus the rotation", largest(np.linalg.multi_dot(three_shears(0.7)) - r), below=1e-15)
+    run.claim("three shears, minus the rotation", largest(np.linalg.multi_dot(three_shears(0.7)) - r), below=1e-14)
 
 
 # %% [markdown]
@@ -257,7 +263,7 @@ def homogeneous_coordinates(run: Run) -> None:
     run.claim(
         "compose, against the product of 3 x 3 matrices",
         largest(square(both) - square(second) @ square(first)),
-        below=1e-15,
+        below=1e-14,
     )
     run.claim("compose, in the other order", largest(both - compose(first, second)), above=0.01)
     run.claim(
@@ -266,7 +272,7 @@ def homogeneous_coordinates(run: Run) -> None:
         below=1e-14,
     )
     run.claim(
-        "there and back again, minus the identity", largest(compose(invert(first), first) - IDENTITY), below=1e-15
+        "there and back again, minus the identity", largest(compose(invert(first), first) - IDENTITY), below=1e-14
     )
 
 
@@ -278,36 +284,49 @@ def homogeneous_coordinates(run: Run) -> None:
 # stays empty if its centre lies in none of the unit squares around the landing points. Four neighbours on the lattice
 # lie at $(0, 0)$, $(\cos\theta, \sin\theta)$, $(-\sin\theta, \cos\theta)$ and the sum of the two; from the leftmost
 # to the rightmost it is $\cos\theta + \sin\theta$, and so it is from the lowest to the highest. Their four unit
-# squares leave a square gap in the middle, and its side is this distance minus 1:
+# squares leave a square gap in the middle, and its side is this distance minus 1. The centres of the output's pixels
+# fall on this pattern evenly, so the share of holes is the area of the gap:
 #
 # $$
 # \text{share of holes} = (\cos\theta + \sin\theta - 1)^2, \qquad 0 \le \theta \le 90°
 # $$
 #
 # At 45 degrees 17 % of the picture are missing. So it is done the other way round. For each *output* place, ask the
-# inverse map where it comes from, and read the picture there. Nothing can be missing; but now the place to read lies
-# between pixels, and what its value should be is the subject of the rest of this lesson.
+# inverse map where it comes from, and read the picture there. Nothing can be missing. We round here, too, for a fair
+# comparison. But the place to read lies between pixels, and which value it should have is the subject of steps 5 to 8.
 #
 # In the spatial transformer $\theta$ is this inverse map: it takes places of the output to places of the input. That is
 # why a *small* scale zooms in, and a *positive* translation moves the picture to the left.
 
 
 # %%
+def rounded_places(n: int, angle: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rotate the pixels of an n x n image around its middle; return rows and columns, rounded, and which are inside."""
+    middle = (n - 1) / 2
+    row, column = np.mgrid[:n, :n]
+    places = np.stack([column - middle, row - middle], axis=-1) @ rotation(angle).T + middle
+    columns, rows = np.moveaxis(np.rint(places).astype(int), -1, 0)
+    return rows, columns, (rows >= 0) & (rows < n) & (columns >= 0) & (columns < n)
+
+
 def forward_turn(image: np.ndarray, angle: float) -> tuple[np.ndarray, np.ndarray]:
     """Send each pixel of a square image (n, n, C) to where a rotation takes it.
 
     Returns the result, and which of its pixels have received something, shape (n, n).
     """
-    n = len(image)
-    middle = (n - 1) / 2
-    row, column = np.mgrid[:n, :n]
-    places = np.stack([column - middle, row - middle], axis=-1) @ rotation(angle).T + middle
-    to_column, to_row = np.moveaxis(np.rint(places).astype(int), -1, 0)
-    inside = (to_column >= 0) & (to_column < n) & (to_row >= 0) & (to_row < n)
-    result, hit = np.zeros_like(image), np.zeros((n, n), dtype=bool)
-    result[to_row[inside], to_column[inside]] = image[inside]
-    hit[to_row[inside], to_column[inside]] = True
+    rows, columns, inside = rounded_places(len(image), angle)
+    result, hit = np.zeros_like(image), np.zeros(image.shape[:2], dtype=bool)
+    result[rows[inside], columns[inside]] = image[inside]
+    hit[rows[inside], columns[inside]] = True
     return result, hit
+
+
+def backward_turn(image: np.ndarray, angle: float) -> np.ndarray:
+    """Fetch each pixel of the result from where the inverse rotation takes it."""
+    rows, columns, inside = rounded_places(len(image), -angle)
+    result = np.zeros_like(image)
+    result[inside] = image[rows[inside], columns[inside]]
+    return result
 
 
 def disc(n: int, share: float = 0.95) -> np.ndarray:
@@ -333,9 +352,10 @@ def forwards_there_are_holes(run: Run) -> None:
     expected = expected_holes(np.deg2rad(degrees))
     run.claim("share of holes at 45 degrees", measured[degrees == 45][0], equals=0.1716, within=0.002)
     run.claim("at all angles: measured share minus (cos + sin - 1)**2", largest(measured - expected), below=0.004)
+    fetched = backward_turn(np.ones((400, 400, 1)), np.pi / 4)
+    run.claim("backwards: share of holes at 45 degrees", 1 - fetched[disc(400)].mean(), equals=0.0)
     missing, hit = forward_turn(photograph(), np.pi / 6)
-    # Forwards the content turns by the matrix; backwards by its inverse.
-    whole = warp(photograph(), affine(rotation(-np.pi / 6)))
+    whole = backward_turn(photograph(), np.pi / 6)
     patch = np.s_[130:190, 140:200]
     run.figure(
         "affine_bilinear-holes",
@@ -387,9 +407,9 @@ def affine_grid(theta, H, W):
 def a_grid_of_places(run: Run) -> None:
     theta = draw_theta(run.rng)
     grid = affine_grid(theta, 4, 7)
-    run.claim("the first corner reads at A (-1, -1) + t", largest(grid[0, 0] - theta @ [-1, -1, 1]), below=1e-15)
-    run.claim("row 0, column 6 reads at A (1, -1) + t", largest(grid[0, 6] - theta @ [1, -1, 1]), below=1e-15)
-    run.claim("the middle of the grid reads at t", largest(grid.mean(axis=(0, 1)) - theta[:, 2]), below=1e-15)
+    run.claim("the first corner reads at A (-1, -1) + t", largest(grid[0, 0] - theta @ [-1, -1, 1]), below=1e-14)
+    run.claim("row 0, column 6 reads at A (1, -1) + t", largest(grid[0, 6] - theta @ [1, -1, 1]), below=1e-14)
+    run.claim("the middle of the grid reads at t", largest(grid.mean(axis=(0, 1)) - theta[:, 2]), below=1e-14)
 
 
 # %% [markdown]
@@ -437,18 +457,18 @@ def step_to_pixels(run: Run) -> None:
     run.claim("edges: -1, 0 and 1 lie at", edges.tolist(), equals=[-0.5, 199.5, 399.5])
     # The four pixels' own coordinates, in both conventions, must come out as 0, 1, 2, 3.
     pixels = np.arange(4.0)
-    run.claim("centres: four pixels, -1 to 1", largest(to_pixels(np.linspace(-1, 1, 4), 4)[0] - pixels), below=1e-15)
+    run.claim("centres: four pixels, -1 to 1", largest(to_pixels(np.linspace(-1, 1, 4), 4)[0] - pixels), below=1e-14)
     run.claim(
-        "edges: four pixels, -3/4 to 3/4", largest(to_pixels(np.linspace(-0.75, 0.75, 4), 4)[1] - pixels), below=1e-15
+        "edges: four pixels, -3/4 to 3/4", largest(to_pixels(np.linspace(-0.75, 0.75, 4), 4)[1] - pixels), below=1e-14
     )
 
 
 # %% [markdown]
 # ## Step 7: between four pixels
 #
-# The place (6.7, 3.2) lies between the columns 6 and 7 and the rows 3 and 4. Call the four pixels $Q_{11}, Q_{21},
-# Q_{12}, Q_{22}$, first index along $x$, and the fractions $f_x = 0.7$, $f_y = 0.2$. Go along $x$ twice, then along
-# $y$ once:
+# The place (6.7, 3.2) lies between the columns 6 and 7 and the rows 3 and 4. Call the four pixels
+# $Q_{11}, Q_{21}, Q_{12}, Q_{22}$, first index along $x$, and the fractions $f_x = 0.7$, $f_y = 0.2$. Go along $x$
+# twice, then along $y$ once:
 #
 # $$
 # R_1 = (1 - f_x) Q_{11} + f_x Q_{21}, \qquad R_2 = (1 - f_x) Q_{12} + f_x Q_{22}, \qquad P = (1 - f_y) R_1 + f_y R_2
@@ -466,9 +486,9 @@ def step_to_pixels(run: Run) -> None:
 # line, along a diagonal it is a parabola.
 #
 # What about a corner that is not in the picture? With *zeros padding* it counts as black. With *border padding* it
-# takes the value of the nearest pixel inside. In both cases **the weights come from the true corners**, $\lfloor x
-# \rfloor$ and $\lfloor x \rfloor + 1$; only the look-up is kept inside the table. That order of the two lines will
-# matter.
+# takes the value of the nearest pixel inside. In both cases **the weights come from the true corners**,
+# $\lfloor x \rfloor$ and $\lfloor x \rfloor + 1$; only the look-up is kept inside the table. That order of the two
+# lines will matter.
 #
 # **Exercise: `sample`.** Zeros padding.
 
@@ -516,14 +536,14 @@ def between_four_pixels(run: Run) -> None:
     # R1 = 17 and R2 = 51 by hand.
     run.claim("the post's place (6.7, 3.2) between 10, 20, 30 and 60", value, equals=23.8, within=1e-12)
     weights = corner_weights(0.7, 0.2)
-    run.claim("its weights, against 0.24, 0.56, 0.06, 0.14", largest(weights - [0.24, 0.56, 0.06, 0.14]), below=1e-15)
+    run.claim("its weights, against 0.24, 0.56, 0.06, 0.14", largest(weights - [0.24, 0.56, 0.06, 0.14]), below=1e-14)
 
     fx, fy = run.rng.uniform(size=(2, 1000))
     (q11, q21), (q12, q22) = run.rng.uniform(0, 255, (2, 2))
     x_first = (1 - fy) * ((1 - fx) * q11 + fx * q21) + fy * ((1 - fx) * q12 + fx * q22)
     y_first = (1 - fx) * ((1 - fy) * q11 + fy * q12) + fx * ((1 - fy) * q21 + fy * q22)
     run.claim("1000 places: first x then y, minus first y then x", largest(x_first - y_first), below=1e-12)
-    run.claim("1000 places: sum of the weights, minus 1", largest(corner_weights(fx, fy).sum(axis=0) - 1), below=1e-15)
+    run.claim("1000 places: sum of the weights, minus 1", largest(corner_weights(fx, fy).sum(axis=0) - 1), below=1e-14)
 
     def at(fx, fy):
         return float(np.dot(corner_weights(fx, fy), EXAMPLE.ravel()))
@@ -542,6 +562,11 @@ def between_four_pixels(run: Run) -> None:
 # %% [markdown]
 # The three steps together are `warp`. For the edges convention no new grid is needed: the output's pixel centres then
 # lie at $-(W-1)/W$ to $(W-1)/W$, so the grid is scaled by that before the map, which is a case for `compose`.
+#
+# Reading twice in a row also composes, in an order that surprises at first. Read a picture through $M_1$ and the result
+# through $M_2$: the place $x$ of the last picture asks for the place $M_2 x$ of the one in between, which asks for
+# $M_1 M_2 x$ of the original. The map that was used *last* stands at the *right*, because it is the first to meet the
+# point.
 
 
 # %%
@@ -611,6 +636,14 @@ def the_whole_pipeline(run: Run) -> None:
         where_bright(warp(dot, affine(scale(0.5, 0.5)))),
         equals=(20, 40),
     )
+    m1, m2 = affine(rotation(0.4) @ scale(0.5, 0.5)), affine(scale(0.6, 0.6) @ shear(0.2, 0.0), 0.1, -0.1)
+    twice = warp(warp(ramp, m1), m2)  # on a ramp, and inside it, reading is exact
+    run.claim(
+        "read through M1, then through M2, minus once through M1 M2",
+        largest(twice - warp(ramp, compose(m1, m2))),
+        below=1e-9,
+    )
+    run.claim("... minus once through M2 M1", largest(twice - warp(ramp, compose(m2, m1))), above=1)
     small = halved(photo)
     views = {
         "as it is": small,
@@ -637,17 +670,11 @@ def the_whole_pipeline(run: Run) -> None:
 #
 # **One sine too many.** In the text, a rotation sets $a = d = \cos\theta$ and $b = c = \sin\theta$. The matrix printed
 # below it has the missing minus and is right. The difference is not cosmetic: with $b = c$ the determinant is
-# $\cos^2\theta - \sin^2\theta = \cos 2\theta$. The picture shrinks to half its area at 30 degrees, and at 45 degrees,
-# the very angle of the post's demo, to nothing: all points fall on one line.
+# $\cos^2\theta - \sin^2\theta = \cos 2\theta$. The unit square shrinks to half its area at 30 degrees, and at
+# 45 degrees, the very angle of the post's demo, to nothing: all points fall on one line.
 
 
 # %%
-def sine_twice(angle):
-    """Return what the sentence says: b = c = sin."""
-    c, s = np.cos(angle), np.sin(angle)
-    return np.array([[c, s], [s, c]])
-
-
 @lesson.erratum(
     "M",
     "the rotation with b = c = sin(theta)",
@@ -659,12 +686,12 @@ def sine_slip(run: Run) -> None:
     areas = np.array([np.linalg.det(sine_twice(angle)) for angle in angles])
     run.results["sine slip"] = (areas[30], areas[45])
     run.claim(
-        "b = c: determinant minus cos(2 theta), 0 to 90 degrees", largest(areas - np.cos(2 * angles)), below=1e-15
+        "b = c: determinant minus cos(2 theta), 0 to 90 degrees", largest(areas - np.cos(2 * angles)), below=1e-14
     )
     run.refuted("b = c at 30 degrees: share of the area that is lost", 1 - areas[30], above=0.49)
     run.refuted("b = c at 45 degrees: share of the area that is lost", 1 - areas[45], above=0.999)
     kept = np.array([np.linalg.det(rotation(angle)) for angle in angles])
-    run.claim("b = -c: determinant minus 1, 0 to 90 degrees", largest(kept - 1), below=1e-15)
+    run.claim("b = -c: determinant minus 1, 0 to 90 degrees", largest(kept - 1), below=1e-14)
     small = halved(photograph())
     views = {
         "b = \N{MINUS SIGN}c, 45°: a rotation": warp(small, affine(rotation(np.pi / 4))),
@@ -769,7 +796,8 @@ def wrong_scale(run: Run) -> None:
 # **The weights.** The post clips the corners into the picture first and computes the weights from the clipped ones.
 # Where $x \ge W - 1$, both corners become the last column. Then $(x_1 - x) + (x - x_0) = 0$: the two weights cancel,
 # and the pixel is black. So the last row and the last column of *every* picture are black, $W + H - 1 = 799$ pixels,
-# even for the identity map; and they stay black when only the scale is repaired.
+# even for the identity map; and they stay black when only the scale is repaired. With the weights repaired too, what is
+# outside reads as the nearest pixel inside: border padding.
 
 
 # %%
@@ -872,7 +900,7 @@ def the_identity_map(run: Run) -> None:
     run.table(
         "The identity map of the photograph: errors, of 255",
         ("the code", "mean error", "largest", "black pixels"),
-        [(name, f"{error.mean():.2g}", f"{error.max():.2g}", black) for name, (_, error, black) in versions.items()],
+        [(name, f"{error.mean():.3g}", f"{error.max():.3g}", black) for name, (_, error, black) in versions.items()],
     )
     _, repaired, _ = versions["both lines repaired"]
     run.claim("both lines repaired: largest error of 255", repaired.max(), below=1e-9)
@@ -1000,12 +1028,13 @@ def contrast_against_place(run: Run) -> None:
 # by 0.41 pixels a turn, so by $\sqrt{36/6} \approx 2.4$ after 36 independent turns. The mixture of four blurs, every
 # time.
 #
-# And there is a third way, the lesson of step 3: compose the 36 matrices and read *once*.
+# And there is a third way, the lesson of steps 3 and 8: compose the 36 matrices and read *once*.
 #
-# Equal angles might be special, so each run draws its own, which add up to 360 degrees. We compare in the disc around
-# the middle. PSNR, the peak signal-to-noise ratio, is $10 \log_{10}(255^2 / \text{mean squared error})$: 20 dB is a
-# typical error of 25 of 255, 40 dB one of 2.5. *Fine detail* is the energy of the differences between neighbours, as
-# a share of the original's: above 1 means jagged, below 1 means blurred.
+# Equal angles might be special, so each run draws its own, which add up to 360 degrees; the intervals are over these
+# angles, the photograph is one and the same. We compare in the disc around the middle. PSNR, the peak signal-to-noise
+# ratio, is $10 \log_{10}(255^2 / \text{mean squared error})$: 20 dB is a typical error of 25 of 255, 40 dB one of
+# 2.5. *Fine detail* is the energy of the differences between neighbours, as a share of the original's: above 1 means
+# jagged, below 1 means blurred.
 
 
 # %%
@@ -1122,7 +1151,7 @@ def turned_all_the_way_round(run: Run) -> None:
 # %% [markdown]
 # ## How fast is it?
 #
-# The sampler above makes some thirty passes over the output, and gathers from four places for each pixel. A compiled
+# The sampler above makes some sixty passes over arrays of the output's size, and gathers from four places. A compiled
 # loop makes one pass and needs no intermediate array. So how much is there to gain? Three ways take turns on one
 # thread: the exercise, minigrad's kernel, and PyTorch where it is installed; all in float64, with the same grid.
 
@@ -1163,9 +1192,9 @@ def how_fast(run: Run) -> None:
 # %% [markdown]
 # ## The same in PyTorch and in minigrad
 #
-# `torch.nn.functional.affine_grid` and `grid_sample` are the two halves of `warp`. Pictures have the axes $(N, C, H,
-# W)$ there. We compare both conventions and both paddings on small pictures that are not square, with maps that look
-# beyond the edges.
+# `torch.nn.functional.affine_grid` and `grid_sample` are the two halves of `warp`. Pictures have the axes (N, C, H, W)
+# there. We compare both conventions and both paddings on small pictures that are not square, with maps that look beyond
+# the edges.
 
 
 # %%
@@ -1259,10 +1288,10 @@ def shrinking(run: Run) -> None:
         "halved three times": lambda image: halved(halved(halved(image))),
     }
     noise = run.rng.normal(size=(n, n, 1))
-    # Half a pixel to the side, the places to read have all kinds of fractions, as they have under a general map.
-    shifted = warp(noise, affine(scale(0.97, 0.93)), (small, small))
+    # Scaled a little besides, so that the places to read have all kinds of fractions, as they have under most maps.
+    read = warp(noise, affine(scale(0.97, 0.93)), (small, small))
     run.claim(
-        "noise, bilinear: contrast that is kept, against 2/3", shifted.std() / noise.std(), equals=2 / 3, within=0.05
+        "noise, bilinear: contrast that is kept, against 2/3", read.std() / noise.std(), equals=2 / 3, within=0.05
     )
     run.claim(
         "noise, halved three times: against 1/8", shrink["halved three times"](noise).std(), equals=1 / 8, within=0.01
@@ -1280,7 +1309,7 @@ def shrinking(run: Run) -> None:
         contrast["four pixels of every 64"],
         above=0.4,
     )
-    run.claim("rings too fine for the small picture, averaged", contrast["halved three times"], below=0.2)
+    run.claim("rings too fine for the small picture, averaged", contrast["halved three times"], below=0.25)
     run.figure(
         "affine_bilinear-shrinking",
         figures.draw_shrinking(picture, seen, limit),
@@ -1316,7 +1345,7 @@ def right_angle_afterwards(linear: np.ndarray, H: int, W: int) -> float:
 def not_square(run: Run) -> None:
     plain = right_angle_afterwards(rotation(np.pi / 6), 201, 401)
     run.results["angle"] = plain
-    run.claim("rotation by 30 degrees, 201 x 401 pixels: what a right angle becomes", plain, equals=56.9, within=0.1)
+    run.claim("rotation by 30 degrees, 201 x 401 pixels: what a right angle becomes", plain, equals=57.0, within=0.02)
     right = right_angle_afterwards(rotation_of_picture(np.pi / 6, 201, 401), 201, 401)
     run.claim("the same through pixels: what a right angle becomes", right, equals=90, within=1e-9)
 
