@@ -1851,6 +1851,12 @@ def _clipped_first(image, x, y):
     return _read_between(image, x, y, *columns, y0.clip(0, height - 1), (y0 + 1).clip(0, height - 1))
 
 
+def _second_from_the_clipped_first(image, x, y):
+    height, width = image.shape[:2]
+    x0, y0 = _floors(x).clip(0, width - 1), _floors(y).clip(0, height - 1)
+    return _read_between(image, x, y, x0, (x0 + 1).clip(0, width - 1), y0, (y0 + 1).clip(0, height - 1))
+
+
 def _hard_edge(image, x, y):
     height, width = image.shape[:2]
     inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
@@ -1861,6 +1867,7 @@ _CORNERS = ("q11", "q21", "q12", "q22")
 _WRONG_SAMPLE: dict[str, tuple[Any, tuple[str, ...], str | None]] = {
     "swaps x and y": (lambda image, x, y: sample(image, y, x), _CORNERS, None),
     "computes the weights from clipped corners": (_clipped_first, _CORNERS, None),
+    "takes the second corner from the clipped first one": (_second_from_the_clipped_first, _CORNERS, None),
     "rounds where it should floor": (_corners_by(np.rint), _CORNERS, None),
     "truncates towards 0 where it should floor": (_corners_by(np.trunc), _CORNERS, None),
     "takes the ceiling for the second corner": (

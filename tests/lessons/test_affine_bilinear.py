@@ -68,12 +68,12 @@ def test_the_repaired_sampler_of_the_post_is_ours():
 
 
 def test_compose_and_invert_by_hand():
-    turn_then_move = np.array([[0.0, -1.0, 3.0], [1.0, 0.0, 5.0]])
-    double = np.array([[2.0, 0.0, 1.0], [0.0, 2.0, 0.0]])
-    assert np.array_equal(it.compose(turn_then_move, double), [[0, -2, 3], [2, 0, 6]])
-    assert np.array_equal(it.compose(double, turn_then_move), [[0, -2, 7], [2, 0, 10]])
-    assert np.array_equal(it.invert(double), [[0.5, 0, -0.5], [0, 0.5, 0]])
-    assert np.array_equal(it.invert(turn_then_move), [[0, 1, -5], [-1, 0, 3]])
+    turn = np.array([[0.0, -1.0, 3.0], [1.0, 0.0, 5.0]])
+    stretch = np.array([[2.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
+    assert np.array_equal(it.compose(turn, stretch), [[0, -1, 3], [2, 0, 6]])
+    assert np.array_equal(it.compose(stretch, turn), [[0, -2, 7], [1, 0, 5]])
+    assert np.array_equal(it.invert(stretch), [[0.5, 0, -0.5], [0, 1, 0]])
+    assert np.array_equal(it.invert(turn), [[0, 1, -5], [-1, 0, 3]])
 
 
 def test_grid_by_hand():
@@ -123,6 +123,7 @@ def test_a_forward_turn_by_a_right_angle_has_no_holes():
         turned, hit = it.forward_turn(image, angle)  # forwards, and y points down: clockwise on the screen
         assert hit.all()
         assert np.array_equal(turned, want)
+        assert np.array_equal(it.backward_turn(image, angle), want)
     assert it.expected_holes(np.array([0.0, np.pi / 2])) == pytest.approx([0, 0], abs=1e-15)
 
 
