@@ -205,7 +205,7 @@ def test_a_wrong_corner_is_named():
     sample = lesson.exercise_named("sample")
     outcome = check_one(sample, sample.mistakes["forgets the lower right pixel"])
     assert outcome.diagnosis.terms == ("q22",)
-    assert "lower right pixel" in outcome.hint
+    assert "lower right corner" in outcome.hint
 
 
 def test_the_right_sampler_aligns_the_digit_and_a_wrong_one_does_not():
