@@ -1345,8 +1345,9 @@ def rotation_without_loss(run: Run) -> None:
 #
 # The inputs are random, and the pictures are never square, so that rows taken for columns show. Each right result is
 # a sum of named terms. For `sample` these are the contributions of the four corners, for `affine_grid` those of the
-# three columns of $\theta$. The wanted values come from minigrad's own `grid_sample` and `affine_grid`, which have
-# been written independently of the solutions here. Many of the places lie outside the picture, or exactly on a pixel.
+# three columns of $\theta$; what these two are compared with comes from minigrad's `grid_sample` and `affine_grid`,
+# which have been written independently of the solutions here. Many of the places lie outside the picture, or exactly
+# on a pixel.
 
 
 # %%
