@@ -859,15 +859,16 @@ def report_corruption(run: Run, levels: tuple[float, ...], results: dict[str, np
         "autoencoders-corruption",
         figures.draw_corruption(levels, {labels[name]: values for name, values in results.items()}),
         alt="Squared error of restored digits over the share of erased pixels: PCA and the plain autoencoder rise "
-        "steeply, the one trained at p = 0.5 has its minimum near 0.4, the one trained at all p is low throughout.",
+        "steeply, the one trained at p = 0.5 has its minimum there, the one trained at all p is low throughout.",
         data={"levels": levels, **results},
     )
 
 
 # %% [markdown]
-# Most of the distance to the plain autoencoder is brightness: told $p$, it comes close. What is left of the lead is the
-# denoising autoencoder's real work. And it has a price: trained at $p = 0.5$ alone, it brightens *everything*, clean
-# images too. The one that was trained at all levels does not.
+# Most of the distance to the plain autoencoder is brightness: told $p$, it makes up the larger part. What is left is
+# the denoising autoencoder's real work. And there is a price. Trained at $p = 0.5$ alone, it brightens *everything*, clean
+# images too, and there it is the worst of all. Trained at all levels it is nearly as good at $p = 0.5$, and loses much
+# less on clean images; but a network of the same size that has seen only clean ones still copies them better.
 #
 # ## The latent plane
 #
@@ -914,7 +915,7 @@ def latent_plane(run: Run) -> None:
         "autoencoders-plane",
         figures.draw_planes({name: codes[1] for name, codes in planes.items()}, digits.test_labels, share),
         alt="The test digits as points in two planes, drawn as coloured numerals: in the plane of PCA the classes "
-        "overlap in the middle, in that of the autoencoder they form rays that are better apart.",
+        "overlap in the middle, in that of the autoencoder they are better apart.",
         data={name: codes[1] for name, codes in planes.items()} | {"labels": digits.test_labels},
     )
 

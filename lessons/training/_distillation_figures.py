@@ -123,7 +123,7 @@ def draw_soft_labels(teacher: np.ndarray, hard: np.ndarray, soft: np.ndarray) ->
         axes.bar(np.arange(10) + 0.27 * (k - 1), p, 0.25, color=color, label=label)
     top = 1.3 * max(np.delete(p, 4).max() for p, _, _ in rows)
     axes.set(xticks=range(10), ylim=(0, top), xlabel="class", ylabel="mean probability at T = 4")
-    axes.annotate("off the scale", (4, top), (0, -12), textcoords="offset points", ha="center", color="w", fontsize=7)
+    axes.annotate("off the scale", (4.45, top), (0, -6), textcoords="offset points", va="top", fontsize=9, color="0.3")
     axes.set_title("All test 4s: what the networks think of the other classes")
     axes.legend(fontsize=9, loc="upper left")
     return figure
