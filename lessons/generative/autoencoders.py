@@ -574,8 +574,8 @@ def the_best_denoiser(run: Run) -> None:
 # %% [markdown]
 # ## The backward pass, with tied weights
 #
-# Vincent and his colleagues *tie* the weights: the decoder uses $W^\top$, the encoder's weights transposed. One matrix
-# then acts at two places, and its gradient is a sum of two terms. In arrays, with samples as rows and $W$ of shape
+# The weights may be *tied*, as in the paper: the decoder then uses $W^\top$, the encoder's weights transposed. One
+# matrix acts at two places, and its gradient is a sum of two terms. In arrays, with samples as rows and $W$ of shape
 # $(H, D)$:
 #
 # $$

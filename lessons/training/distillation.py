@@ -817,7 +817,7 @@ def students(run: Run) -> None:
 
 
 # %% [markdown]
-# Soft labels help, by about a point on these 5,000 digits, and the student's whole opinion follows the teacher's: its
+# Soft labels help, by a point at best on these 5,000 digits, and the student's whole opinion follows the teacher's: its
 # distance from the teacher's soft labels is a fraction of what hard labels leave. $T^2$ is no trick for higher
 # accuracy. It keeps the two terms in proportion. Without it, the soft term at $T = 20$ has a four-hundredth of its
 # weight, and the student is back where hard labels alone would have brought it.
@@ -827,10 +827,11 @@ def students(run: Run) -> None:
 # Now leave all 3s out of the student's training set. With hard labels it cannot know what a 3 is. With soft labels it
 # is told, for every other digit, how much it resembles a 3.
 #
-# Such a student says "3" too rarely, because in its world 3s are rare: its bias for this class is far too low. Hinton
-# adds one number to this bias, the same for all images. He chooses it on the test set; we choose it on the training
-# set, so that the test stays a test. That is the only place where real 3s enter, as one number. The control has the
-# same right: the student with hard labels gets its best number as well.
+# Such a student says "3" too rarely, because in its world 3s are rare: its bias for this class is far too low. The
+# paper adds one number to this bias, the same for all images, and chooses it on the test set; we choose it on the
+# training set, so that the test stays a test. That is the only place where real 3s enter, as one number. The control has
+# the same right: the student with hard labels gets its best number as well. (In the paper, with all of MNIST and larger
+# networks, the corrected student reads 98.6 % of the test 3s.)
 
 
 # %%
@@ -938,7 +939,7 @@ def unseen_class(run: Run) -> None:
 # **With too little to compare.** Take the idea to its end, as the paper does: transfer only 7s and 8s, and ask for all
 # ten digits. The soft labels still mention the other eight classes, and one number, taken off the biases of 7 and 8,
 # still helps. But the student has to guess the looks of eight classes from two, and with our few hundred images of each
-# it ends far below a student that was simply shown everything.
+# it ends far below a student that was simply shown everything. (The paper, with all of MNIST, reports 86.8 % right.)
 #
 # **When the teacher has nothing dark left.** A teacher trained with label smoothing reads better and teaches worse: it
 # has been told to treat all wrong classes alike. See [When Does Label Smoothing Help?][smoothing] (Rafael Müller, Simon
@@ -1334,7 +1335,8 @@ def _(dloss, z, z_teacher, labels, T, alpha):
 
 # %% [markdown]
 # Key `w` of the loop trains a student with your gradient: 32 hidden units, digits of 14 x 14 pixels, and a teacher that
-# was found in one step, as a least-squares fit of the labels. The loss that you see is the right one either way.
+# was found in one step, as a least-squares fit of the labels. The loss that you see is the right one either way, less
+# the entropy of the teacher, below which no student can go.
 
 
 # %%
@@ -1354,7 +1356,9 @@ def with_your_gradient(candidate, rng):
         rows = rng.integers(0, len(images), 50)
         hidden = np.maximum(extended[rows] @ w1, 0)
         z = hidden @ w2
-        yield distillation_loss(z, teacher[rows], labels[rows], T, alpha)
+        target = softmax_temperature(teacher[rows], T)
+        floor = (1 - alpha) * T**2 * cross_entropy(target, target)
+        yield distillation_loss(z, teacher[rows], labels[rows], T, alpha) - floor
         dz = candidate(1.0, z, teacher[rows], labels[rows], T, alpha)
         dw2, dhidden = hidden.T @ dz, dz @ w2.T * (hidden > 0)
         w1, w2 = w1 - rate * extended[rows].T @ dhidden, w2 - rate * dw2
