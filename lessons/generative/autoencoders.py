@@ -393,7 +393,7 @@ def the_linear_denoiser(run: Run) -> None:
     ridge = S @ np.linalg.inv((1 - p) * S + p * np.diag(np.diag(S)))
     run.claim("P Q^-1 is ridge regression", error(W, ridge), below=1e-12)
 
-    draws = run.pick(quick=400, default=2000, full=20_000)
+    draws = run.pick(quick=400, default=2000, full=5000)
     clean = np.concatenate([x] * draws)
     spoiled = mask(clean, run.rng.random(clean.shape), p)
     sampled = np.linalg.lstsq(spoiled, clean, rcond=None)[0].T
@@ -769,9 +769,8 @@ def pca(images: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     return mean, vectors[:, ::-1][:, :k].T
 
 
-def projector(images: np.ndarray, k: int) -> Restorer:
-    """PCA as a restorer: project onto the first k components."""
-    mean, components = pca(images, k)
+def projector(mean: np.ndarray, components: np.ndarray) -> Restorer:
+    """PCA as a restorer: project onto the components."""
     return lambda spoiled: mean + (spoiled - mean) @ components.T @ components
 
 
@@ -793,7 +792,8 @@ def half_erased_digits(run: Run) -> None:
     levels = run.pick(quick=FEW_LEVELS, default=LEVELS, full=LEVELS)
     clean = digits.test_images.astype(np.float64)
     seeds = [100 * run.seed + k for k in range(size.seeds)]
-    linear = projector(digits.images, size.code)
+    run.results["pca"] = mean, components = pca(digits.images, size.code)
+    linear = projector(mean, components)
     errors: dict[str, list[list[float]]] = {}
     shown: dict[str, Restorer] = {"pca": linear}
     jobs = [(seed, name) for seed in seeds for name in SPOIL]
@@ -902,7 +902,7 @@ def latent_plane(run: Run) -> None:
     size = sizes(run)._replace(code=2, epochs=run.pick(quick=3, default=30, full=30))
     model = train_autoencoder(digits, size, (0.0, 0.0), run.seed)
     encoder = model[:3]
-    mean, components = pca(digits.images, 2)
+    mean, components = run.results["pca"][0], run.results["pca"][1][:2]
     planes = {
         "PCA": tuple((images - mean) @ components.T for images in (digits.images, digits.test_images)),
         "autoencoder": tuple(outputs(encoder, images) for images in (digits.images, digits.test_images)),

@@ -829,9 +829,9 @@ def students(run: Run) -> None:
 #
 # Such a student says "3" too rarely, because in its world 3s are rare: its bias for this class is far too low. The
 # paper adds one number to this bias, the same for all images, and chooses it on the test set; we choose it on the
-# training set, so that the test stays a test. That is the only place where real 3s enter, as one number. The control has
-# the same right: the student with hard labels gets its best number as well. (In the paper, with all of MNIST and larger
-# networks, the corrected student reads 98.6 % of the test 3s.)
+# training set, so that the test stays a test. That is the only place where real 3s enter, as one number. The control
+# has the same right: the student with hard labels gets its best number as well. (In the paper, with all of MNIST and
+# larger networks, the corrected student reads 98.6 % of the test 3s.)
 
 
 # %%

@@ -138,7 +138,7 @@ def test_pca_keeps_what_lies_in_its_plane():
     images = (rng.normal(size=(50, 2)) @ rng.normal(size=(2, 6)) + rng.normal(size=6)).astype(np.float32)
     mean, components = autoencoders.pca(images, 2)
     assert components @ components.T == pytest.approx(np.eye(2), abs=1e-12)
-    assert autoencoders.projector(images, 2)(images) == pytest.approx(images, abs=1e-5)
+    assert autoencoders.projector(mean, components)(images) == pytest.approx(images, abs=1e-5)
     assert mean == pytest.approx(images.mean(axis=0), abs=1e-5)
 
 
