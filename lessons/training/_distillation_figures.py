@@ -153,6 +153,7 @@ def draw_students(scores: Mapping[str, np.ndarray], teachers: np.ndarray, hidden
         xlabel="test accuracy in percent: runs, mean, 95 % interval",
         title=f"Students of {hidden} hidden units, by what they learned from",
     )
+    axes.set_xlim(right=min(axes.get_xlim()[1], 100))  # an interval of two runs may reach beyond what there is
     return figure
 
 
