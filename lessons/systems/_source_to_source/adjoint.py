@@ -11,7 +11,6 @@ back through the adjoint of the function that it calls, which computes that func
 from __future__ import annotations
 
 import ast
-import copy
 from collections.abc import Iterable
 
 from lessons.systems._source_to_source.ir import (
@@ -26,6 +25,7 @@ from lessons.systems._source_to_source.ir import (
     Loop,
     Statement,
     constant,
+    copied,
     ends_of_blocks,
     name,
     names_in,
@@ -47,7 +47,7 @@ def adjoint_of(function: Function) -> Function:
 
     Its parameters are the adjoints of the results, then the parameters; it returns their adjoints as a tuple.
     """
-    function = copy.deepcopy(function)
+    function = copied(function)
     return _Reverser(function).adjoint()
 
 

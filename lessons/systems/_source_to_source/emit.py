@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import ast
-import copy
 from collections.abc import Iterator
 
-from lessons.systems._source_to_source.ir import Block, Call, Carried, Function, If, Join, Loop, Statement, names_in
+from lessons.systems._source_to_source.ir import (
+    Block,
+    Call,
+    Carried,
+    Function,
+    If,
+    Join,
+    Loop,
+    Statement,
+    names_in,
+    rebuilt,
+)
 
 INDENT = "    "
 
 
 def source_of(function: Function) -> str:
-    """Python source: a join becomes an assignment at the end of each branch, a carried name one before and one after."""
+    """Python source: a join becomes an assignment in each branch, a carried name one before the loop and one in it."""
     return _text(function, phis=False)
 
 
@@ -134,9 +144,11 @@ def _needed_by(identifier: str, others: list[Carried]) -> bool:
 def _shown(expression: ast.expr) -> str:
     """The text of an expression; a negative constant is written as minus a constant, for the sake of (-2) ** 2."""
 
-    class Signs(ast.NodeTransformer):
-        def visit_Constant(self, node: ast.Constant) -> ast.expr:
-            negative = isinstance(node.value, (int, float)) and (node.value < 0 or str(node.value) == "-0.0")
-            return ast.UnaryOp(ast.USub(), ast.Constant(-node.value)) if negative else node
+    return ast.unparse(_signed(expression))
 
-    return ast.unparse(Signs().visit(copy.deepcopy(expression)))
+
+def _signed(expression: ast.expr) -> ast.expr:
+    if isinstance(expression, ast.Constant):
+        negative = expression.value < 0 or str(expression.value) == "-0.0"  # type: ignore[operator]
+        return ast.UnaryOp(ast.USub(), ast.Constant(-expression.value)) if negative else expression  # type: ignore[operator]
+    return rebuilt(expression, _signed)

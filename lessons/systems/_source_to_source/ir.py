@@ -8,7 +8,8 @@ In the textbooks both are called phi.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import copy
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 
@@ -111,15 +112,46 @@ def constant(value: float | bool) -> ast.Constant:
     return ast.Constant(value)
 
 
+def parts(expression: ast.expr) -> list[ast.expr]:
+    """The operands of an expression, left to right (the math.sin of math.sin(x) is none)."""
+    if isinstance(expression, ast.BinOp):
+        return [expression.left, expression.right]
+    if isinstance(expression, ast.UnaryOp):
+        return [expression.operand]
+    if isinstance(expression, ast.Call):
+        return expression.args
+    if isinstance(expression, ast.Compare):
+        return [expression.left, *expression.comparators]
+    if isinstance(expression, ast.BoolOp):
+        return expression.values
+    if isinstance(expression, ast.IfExp):
+        return [expression.test, expression.body, expression.orelse]
+    return []
+
+
 def names_in(expression: ast.expr) -> Iterator[str]:
-    """The variables of an expression (a function's name in a call, such as math in math.sin, is none)."""
-    for node in ast.iter_child_nodes(expression):
-        if isinstance(expression, ast.Call) and node is expression.func:
-            continue
-        if isinstance(node, ast.expr):
-            yield from names_in(node)
+    """The variables of an expression, each as often as it stands there."""
     if isinstance(expression, ast.Name):
         yield expression.id
+    for part in parts(expression):
+        yield from names_in(part)
+
+
+def rebuilt(expression: ast.expr, change: Callable[[ast.expr], ast.expr]) -> ast.expr:
+    """A new expression of the same kind, with every operand changed; no pass changes an expression in place."""
+    if isinstance(expression, ast.BinOp):
+        return ast.BinOp(change(expression.left), expression.op, change(expression.right))
+    if isinstance(expression, ast.UnaryOp):
+        return ast.UnaryOp(expression.op, change(expression.operand))
+    if isinstance(expression, ast.Call):
+        return ast.Call(expression.func, [change(argument) for argument in expression.args], [])
+    if isinstance(expression, ast.Compare):
+        return ast.Compare(change(expression.left), expression.ops, [change(each) for each in expression.comparators])
+    if isinstance(expression, ast.BoolOp):
+        return ast.BoolOp(expression.op, [change(each) for each in expression.values])
+    if isinstance(expression, ast.IfExp):
+        return ast.IfExp(change(expression.test), change(expression.body), change(expression.orelse))
+    return expression
 
 
 def walk(block: Block) -> Iterator[Statement]:
@@ -209,3 +241,22 @@ class Fresh:
             number += 1
         self.taken.add(f"{base}{number}")
         return f"{base}{number}"
+
+
+def copied(function: Function) -> Function:
+    """A copy whose blocks are its own; expressions, which nobody changes, are shared."""
+    shared: list[ast.expr] = list(function.results)
+    for statement in walk(function.body):
+        shared += _own_expressions(statement)
+    return copy.deepcopy(function, {id(expression): expression for expression in shared})
+
+
+def _own_expressions(statement: Statement) -> list[ast.expr]:
+    if isinstance(statement, Assign):
+        return [statement.value]
+    if isinstance(statement, Call):
+        return statement.arguments
+    if isinstance(statement, If):
+        return [statement.test, *(each for join in statement.joins for each in (join.then, join.orelse))]
+    own = [*(each for one in statement.carried for each in (one.start, one.next)), *(statement.bounds or [])]
+    return own + [each for each in (statement.test, statement.stop) if each is not None]

@@ -26,6 +26,8 @@ from lessons.systems._source_to_source.ir import (
     constant,
     names_in,
     names_used_here,
+    parts,
+    rebuilt,
     targets_of,
     walk,
 )
@@ -52,42 +54,20 @@ def optimise(function: Function) -> None:
 
 def fold(expression: ast.expr) -> ast.expr:
     """Compute what is constant, and drop what does nothing."""
-    return _Fold().visit(expression)
-
-
-class _Fold(ast.NodeTransformer):
-    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
-        self.generic_visit(node)
-        left, right = node.left, node.right
-        if isinstance(left, ast.Constant) and isinstance(right, ast.Constant):
-            return _computed(node)
-        rule = _RULES.get(type(node.op))
-        simpler = rule(left, right) if rule is not None else None
-        return node if simpler is None else simpler
-
-    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
-        self.generic_visit(node)
-        if isinstance(node.operand, ast.Constant):
-            return _computed(node)
-        if isinstance(node.op, ast.UAdd):
-            return node.operand
-        if isinstance(node.op, ast.USub) and _is_negative(node.operand):
-            return node.operand.operand  # type: ignore[attr-defined]
+    node = rebuilt(expression, fold)
+    if isinstance(node, ast.IfExp) and isinstance(node.test, ast.Constant):
+        return node.body if node.test.value else node.orelse
+    if not isinstance(node, (ast.BinOp, ast.UnaryOp, ast.Compare, ast.Call)):
         return node
-
-    def visit_Compare(self, node: ast.Compare) -> ast.expr:
-        self.generic_visit(node)
-        return _computed(node) if all(isinstance(x, ast.Constant) for x in (node.left, *node.comparators)) else node
-
-    def visit_IfExp(self, node: ast.IfExp) -> ast.expr:
-        self.generic_visit(node)
-        if isinstance(node.test, ast.Constant):
-            return node.body if node.test.value else node.orelse
-        return node
-
-    def visit_Call(self, node: ast.Call) -> ast.expr:
-        node = ast.Call(node.func, [self.visit(argument) for argument in node.args], [])
-        return _computed(node) if all(isinstance(argument, ast.Constant) for argument in node.args) else node
+    if all(isinstance(part, ast.Constant) for part in parts(node)):
+        return _computed(node)
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.UAdd):
+        return node.operand
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and _is_negative(node.operand):
+        return node.operand.operand  # type: ignore[attr-defined]
+    rule = _RULES.get(type(node.op)) if isinstance(node, ast.BinOp) else None
+    simpler = rule(*parts(node)) if rule is not None else None
+    return node if simpler is None else simpler
 
 
 def _computed(node: ast.expr) -> ast.expr:
@@ -192,9 +172,10 @@ def _known(join: Join, made: If) -> ast.expr | None:
     """What a join is, if it needs no branch: the same on both sides, or the test itself."""
     if ast.dump(join.then) == ast.dump(join.orelse):
         return join.then
-    truths = [isinstance(side, ast.Constant) and side.value is truth for side, truth in zip(
-        (join.then, join.orelse), (True, False), strict=True
-    )]
+    truths = [
+        isinstance(side, ast.Constant) and side.value is truth
+        for side, truth in zip((join.then, join.orelse), (True, False), strict=True)
+    ]
     return made.test if all(truths) else None
 
 
@@ -203,8 +184,12 @@ def _merge_ifs(block: Block) -> None:
     merged: list[Statement] = []
     for statement in block.statements:
         before = merged[-1] if merged else None
-        if isinstance(statement, If) and isinstance(before, If) and ast.dump(statement.test) == ast.dump(before.test):
-            for mine, theirs, side in ((before.then, statement.then, "then"), (before.orelse, statement.orelse, "orelse")):
+        both = isinstance(statement, If) and isinstance(before, If)
+        if both and ast.dump(statement.test) == ast.dump(before.test):
+            for mine, theirs, side in (
+                (before.then, statement.then, "then"),
+                (before.orelse, statement.orelse, "orelse"),
+            ):
                 values = {join.target: getattr(join, side) for join in before.joins}
                 _map_block(theirs, lambda expression, values=values: substituted(expression, values))
                 for join in statement.joins:
@@ -376,7 +361,7 @@ def _expressions(function: Function) -> list[ast.expr]:
 
 
 def _nodes(expression: ast.expr) -> int:
-    return sum(isinstance(node, ast.expr) for node in ast.walk(expression))
+    return 1 + sum(_nodes(part) for part in parts(expression))
 
 
 def _size(function: Function) -> tuple[int, int]:
@@ -387,5 +372,11 @@ def _size(function: Function) -> tuple[int, int]:
 def operations(function: Function) -> int:
     """How many arithmetic operations and calls stand in a function: what it costs, roughly, without its loops."""
     counted = (ast.BinOp, ast.UnaryOp, ast.Call, ast.Compare)
-    written = sum(isinstance(node, counted) for one in _expressions(function) for node in ast.walk(one))
+    written = sum(isinstance(node, counted) for one in _expressions(function) for node in _all_parts(one))
     return written + sum(isinstance(statement, Call) for statement in walk(function.body))
+
+
+def _all_parts(expression: ast.expr) -> Iterator[ast.expr]:
+    yield expression
+    for part in parts(expression):
+        yield from _all_parts(part)

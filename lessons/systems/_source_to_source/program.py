@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any
 
 from lessons.systems._source_to_source.adjoint import adjoint_name, adjoint_of, place_tapes
 from lessons.systems._source_to_source.emit import listing_of, source_of
-from lessons.systems._source_to_source.ir import Call, Function, assigned_twice, walk
+from lessons.systems._source_to_source.ir import Call, Function, assigned_twice, copied, walk
 from lessons.systems._source_to_source.optimise import optimise
 from lessons.systems._source_to_source.reading import read
 from lessons.systems._source_to_source.ssa import program_in_ssa
@@ -74,7 +73,7 @@ def differentiate(function: Callable[..., Any] | str, entry: str | None = None) 
     for each in forward.values():
         assert not assigned_twice(each), each.name
     derived = {adjoint_name(key): adjoint_of(each) for key, each in forward.items()}
-    optimised = {key: copy.deepcopy(each) for key, each in {**forward, **derived}.items()}
+    optimised = {key: copied(each) for key, each in {**forward, **derived}.items()}
     for each in optimised.values():
         optimise(each)
     for each in (*derived.values(), *(optimised[key] for key in derived)):

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import ast
 import builtins
-import copy
+import functools
 import math
 from types import ModuleType
 from typing import Any
+
+from lessons.systems._source_to_source.ir import parts, rebuilt
 
 PULLBACKS: dict[str, tuple[str, ...]] = {
     "x + y": ("bar", "bar"),
@@ -62,28 +64,19 @@ NUMPY_NAMES = {
 
 def key_of(expression: ast.expr) -> str | None:
     """The entry of the table that an operation belongs to, or None: `a * b` belongs to "x * y"."""
-    return _key(ast.dump(_with_operands(expression, [ast.Name(x, ast.Load()) for x in ("x", "y")])))
-
-
-def operands(expression: ast.expr) -> list[ast.expr]:
-    """The arguments of an operation, left to right."""
-    if isinstance(expression, ast.BinOp):
-        return [expression.left, expression.right]
-    if isinstance(expression, ast.UnaryOp):
-        return [expression.operand]
-    if isinstance(expression, ast.Call):
-        return list(expression.args)
-    return []
+    return _KEYS.get(_signature(expression))
 
 
 def pullback(expression: ast.expr, result: ast.expr, bar: ast.expr) -> list[tuple[ast.expr, ast.expr]]:
     """Each argument of an operation with what it receives."""
     key = key_of(expression)
     assert key is not None
-    arguments = operands(expression)
+    arguments = parts(expression)
     meaning = dict(zip(("x", "y"), arguments, strict=False)) | {"r": result, "bar": bar}
-    formulas = (ast.parse(formula, mode="eval").body for formula in PULLBACKS[key])
-    return [(argument, substituted(formula, meaning)) for argument, formula in zip(arguments, formulas, strict=True)]
+    return [
+        (argument, substituted(_parsed(formula), meaning))
+        for argument, formula in zip(arguments, PULLBACKS[key], strict=True)
+    ]
 
 
 def differentiable(expression: ast.expr) -> list[ast.expr]:
@@ -91,24 +84,15 @@ def differentiable(expression: ast.expr) -> list[ast.expr]:
     key = key_of(expression)
     if key is None:
         return []
-    pairs = zip(operands(expression), PULLBACKS[key], strict=True)
+    pairs = zip(parts(expression), PULLBACKS[key], strict=True)
     return [argument for argument, formula in pairs if formula != "0.0"]
 
 
 def substituted(expression: ast.expr, meaning: dict[str, ast.expr]) -> ast.expr:
-    """A copy of an expression with expressions in the place of names."""
-
-    class Substitute(ast.NodeTransformer):
-        def visit_Name(self, node: ast.Name) -> ast.expr:
-            return meaning.get(node.id, node)
-
-        def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
-            return node  # the math of math.sin is no variable
-
-        def visit_Call(self, node: ast.Call) -> ast.expr:
-            return ast.Call(node.func, [self.visit(argument) for argument in node.args], [])
-
-    return Substitute().visit(copy.deepcopy(expression))
+    """An expression with expressions in the place of names."""
+    if isinstance(expression, ast.Name):
+        return meaning.get(expression.id, expression)
+    return rebuilt(expression, lambda part: substituted(part, meaning))
 
 
 def primitive_named(value: Any) -> str | None:
@@ -134,18 +118,18 @@ def is_number_module(value: Any) -> bool:
     return isinstance(value, ModuleType) and value.__name__ in ("math", "numpy")
 
 
-def _with_operands(expression: ast.expr, values: list[ast.expr]) -> ast.expr:
-    if isinstance(expression, ast.BinOp):
-        return ast.BinOp(values[0], expression.op, values[1])
-    if isinstance(expression, ast.UnaryOp):
-        return ast.UnaryOp(expression.op, values[0])
+@functools.cache
+def _parsed(formula: str) -> ast.expr:
+    return ast.parse(formula, mode="eval").body
+
+
+def _signature(expression: ast.expr) -> tuple[str, int]:
+    """The operator or the function, and the number of operands."""
+    if isinstance(expression, (ast.BinOp, ast.UnaryOp)):
+        return type(expression.op).__name__, len(parts(expression))
     if isinstance(expression, ast.Call):
-        return ast.Call(expression.func, values[: len(expression.args)], [])
-    return expression
+        return ast.unparse(expression.func), len(expression.args)
+    return "", 0
 
 
-_KEYS = {ast.dump(ast.parse(key, mode="eval").body): key for key in PULLBACKS}
-
-
-def _key(dumped: str) -> str | None:
-    return _KEYS.get(dumped)
+_KEYS = {_signature(_parsed(key)): key for key in PULLBACKS}

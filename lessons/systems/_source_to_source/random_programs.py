@@ -6,8 +6,9 @@ that a loop carries goes through a function with bounded values.
 
 from __future__ import annotations
 
-import ast
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,7 @@ class _Writer:
     lines: list[str] = field(default_factory=list)
     loops: int = 0
 
-    def pick(self, options):
+    def pick(self, options: Sequence) -> Any:
         return options[self.rng.integers(len(options))]
 
     def expression(self, names: list[str], depth: int = 2) -> str:
@@ -161,33 +162,3 @@ def _without_empty_branches(lines: list[str]) -> list[str]:
         if line.rstrip().endswith(":") and len(following) - len(following.lstrip()) <= indent:
             filled.append(" " * (indent + 4) + "pass")
     return filled
-
-
-def branches_taken(source: str, entry: str, arguments: tuple[float, ...]) -> list[bool]:
-    """The outcome of every comparison in a run of the program, in order: it tells two ways through it apart."""
-    import math
-
-    class Watch(ast.NodeTransformer):
-        def visit_Compare(self, node: ast.Compare) -> ast.expr:
-            self.generic_visit(node)
-            return ast.copy_location(ast.Call(ast.Name("seen", ast.Load()), [node], []), node)
-
-    outcomes: list[bool] = []
-
-    def seen(outcome: bool) -> bool:
-        outcomes.append(bool(outcome))
-        return outcome
-
-    def watched(pick, kept):
-        def of_two(x: float, y: float) -> float:
-            seen(kept(x, y))
-            return pick(x, y)
-
-        return of_two
-
-    tree = ast.fix_missing_locations(Watch().visit(ast.parse(source)))
-    namespace = {"math": math, "seen": seen, "max": watched(max, lambda x, y: y > x)}
-    namespace |= {"min": watched(min, lambda x, y: y < x), "abs": lambda x: -x if seen(x < 0) else x}
-    exec(compile(tree, "<watched>", "exec"), namespace)
-    namespace[entry](*arguments)
-    return outcomes

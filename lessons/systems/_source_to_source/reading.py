@@ -129,7 +129,7 @@ def _read_function(function: Callable[..., Any]) -> Definition:
             f"Python has not kept the source of {function.__name__} (typed at a prompt, or made by exec). "
             "Save it in a file, or pass the source text itself as a string."
         ) from error
-    tree = _parsed(source) if not function.__name__ == "<lambda>" else None
+    tree = _parsed(source) if function.__name__ != "<lambda>" else None
     node = tree.body[0] if tree is not None else None
     if isinstance(node, (ast.AsyncFunctionDef, ast.ClassDef)):
         raise UnsupportedSyntax(1, *REFUSED[type(node).__name__], source.splitlines()[0])

@@ -234,9 +234,7 @@ class _Builder:
             raise self.refuse(node, f"a loop after which {following.why}", "Give it a value on every way.")
         if isinstance(parameter, tuple):
             if not isinstance(following, tuple) or len(following) != len(parameter):
-                raise self.refuse(
-                    node, f"{identifier}, a tuple that changes its length in a loop", "Keep its length."
-                )
+                raise self.refuse(node, f"{identifier}, a tuple that changes its length in a loop", "Keep its length.")
             for parts in zip(parameter, start, following, strict=True):
                 self.carry(identifier, *parts, carried, node)
             return
@@ -333,7 +331,11 @@ class _Builder:
     def element(self, node: ast.Subscript) -> Value:
         value = self.value(node.value)
         index = node.slice
-        if isinstance(index, ast.UnaryOp) and isinstance(index.op, ast.USub) and isinstance(index.operand, ast.Constant):
+        if (
+            isinstance(index, ast.UnaryOp)
+            and isinstance(index.op, ast.USub)
+            and isinstance(index.operand, ast.Constant)
+        ):
             index = constant(-index.operand.value)
         if not isinstance(value, tuple) or not isinstance(index, ast.Constant) or not isinstance(index.value, int):
             raise self.refuse(
@@ -353,7 +355,9 @@ class _Builder:
         made = If(test, *blocks)
         joined = self.join(base or self.fresh.numbered("t"), *values, made)
         if isinstance(joined, Missing):
-            raise self.refuse(node, "two alternatives of different shape", "Let both be numbers, or equally long tuples.")
+            raise self.refuse(
+                node, "two alternatives of different shape", "Let both be numbers, or equally long tuples."
+            )
         self.block.statements.append(made)
         return joined
 
@@ -365,7 +369,9 @@ class _Builder:
             return self.primitive(target, node, base)
         arguments = [self.number(argument) for argument in node.args]
         if len(arguments) != len(target.parameters):
-            raise self.refuse(node, f"{len(arguments)} arguments for {target.tree.name}", "Pass one for each parameter.")
+            raise self.refuse(
+                node, f"{len(arguments)} arguments for {target.tree.name}", "Pass one for each parameter."
+            )
         shape = self.shape_of(target)
         targets = [self.define(base) if base else self.fresh.numbered("t") for _ in range(shape or 1)]
         self.block.statements.append(Call(targets, target.tree.name, arguments, shape is not None))
