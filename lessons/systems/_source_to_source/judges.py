@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -31,8 +32,7 @@ def on_the_tape(source: str, entry: str = "f") -> Callable[..., Any]:
     """The program as a function of tensors."""
     # x += y would write into x, and a tape must keep what it has recorded.
     tree = ast.fix_missing_locations(_WrittenOut().visit(ast.parse(source)))
-    larger, smaller = lambda x, y: y if y > x else x, lambda x, y: y if y < x else x
-    return _executed(tree, {"math": _TapeMath(), "max": larger, "min": smaller})[entry]
+    return _executed(tree, {"math": _TapeMath()})[entry]
 
 
 def difference_gradient(source: str, *arguments: float, entry: str = "f", step: float = 2e-4) -> np.ndarray | None:
@@ -61,8 +61,8 @@ def branches_taken(source: str, *arguments: float, entry: str = "f") -> list[boo
 
     watched = {
         "seen": seen,
-        "max": lambda x, y: y if seen(y > x) else x,
-        "min": lambda x, y: y if seen(y < x) else x,
+        "max": lambda *xs: functools.reduce(lambda x, y: y if seen(y > x) else x, xs),
+        "min": lambda *xs: functools.reduce(lambda x, y: y if seen(y < x) else x, xs),
         "abs": lambda x: -x if seen(x < 0) else x,
     }
     tree = ast.fix_missing_locations(_Watched().visit(ast.parse(source)))
@@ -73,8 +73,11 @@ def branches_taken(source: str, *arguments: float, entry: str = "f") -> list[boo
 class _TapeMath:
     """math for tensors; numbers stay numbers."""
 
-    def __getattr__(self, called: str) -> Callable[..., Any]:
+    def __getattr__(self, called: str) -> Any:
         import minigrad as mg
+
+        if not callable(getattr(math, called)):
+            return getattr(math, called)  # pi
 
         def call(*arguments: Any) -> Any:
             if not any(isinstance(argument, mg.Tensor) for argument in arguments):

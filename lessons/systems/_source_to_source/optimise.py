@@ -33,7 +33,7 @@ from lessons.systems._source_to_source.ir import (
 )
 from lessons.systems._source_to_source.pullbacks import substituted
 
-LONGEST = 24  # nodes in an expression that inlining may build: what is longer is hard to read
+LONGEST = 16  # nodes in an expression that inlining may build: what is longer is hard to read
 
 
 def optimise(function: Function) -> None:
@@ -224,7 +224,7 @@ def _inline_in(block: Block, ends: list[Place], once: set[str]) -> None:
     def move_into(place: Place) -> None:
         for identifier in [each for each in names_in(place.read()) if each in waiting]:
             inlined = substituted(place.read(), {identifier: waiting[identifier].value})
-            if _nodes(inlined) <= LONGEST:
+            if _nodes(inlined) <= (LONGEST if isinstance(place.key, str) else LONGEST // 2):
                 place.write(inlined)
                 block.statements.remove(waiting.pop(identifier))
 

@@ -106,9 +106,9 @@ def diff_prog(source: str, **at: float) -> tuple[Any, str]:
     return value, f"{head}def {first.replace(plain + '):', with_defaults + '):')}\n{body}"
 
 
-def run(source: str) -> dict[str, Any]:
-    """Execute emitted source and return what it defines."""
-    namespace: dict[str, Any] = {"math": math}
+def run(source: str, **names: Any) -> dict[str, Any]:
+    """Execute emitted source and return what it defines; `names` are there beforehand."""
+    namespace: dict[str, Any] = {"math": math, **names}
     exec(compile(source, "<source to source>", "exec"), namespace)
     return namespace
 

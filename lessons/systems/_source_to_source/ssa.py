@@ -92,6 +92,9 @@ class _Builder:
         assert last.value is not None
         for statement in statements:
             self.statement(statement)
+        if isinstance(last.value, ast.Name) and isinstance(self.environment.get(last.value.id), Missing):
+            if last.value.id not in {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}:
+                raise self.refuse(tree, "returns of different shapes", "Let every return have as many numbers.")
         value = self.value(last.value)
         results = list(value) if isinstance(value, tuple) else [value]
         if not results or any(isinstance(result, tuple) for result in results):
