@@ -150,17 +150,23 @@ EVERY = {
     "branch on a flag": "big = x > 0.3\nif not big or y > 5:\n    return y\nreturn x * x * y",
     "conditional expression": "return (x * y if x > 0.2 and y < 3 else x) * y",
     "chained comparison": "return x * y if 0 < x < 1 else y",
-    "early returns": "if x > 5:\n    return y\nif y > 0:\n    if x > 0.1:\n        return x * y * y\n    z = x\nreturn y",  # fmt: skip
+    "early returns": (
+        "if x > 5:\n    return y\nif y > 0:\n    if x > 0.1:\n        return x * y * y\n    z = x\nreturn y"
+    ),
     "for": "z = 1.0\nfor i in range(4):\n    z = z * x + i * y\nreturn z",
     "for, from a to b": "z = 1.0\nfor i in range(2, 5):\n    z = z * x + y / i\nreturn z",
     "for, downwards": "z = 1.0\nfor i in range(7, 1, -2):\n    z = math.sin(z * x) + y * i\nreturn z",
     "for that never runs": "z = x\nfor i in range(3, 1):\n    z = z * y\nreturn z",
-    "nested for": "z = x\nfor i in range(3):\n    for j in range(i):\n        z = z * y + j\n    z = math.sin(z)\nreturn z * x",
+    "nested for": (
+        "z = x\nfor i in range(3):\n    for j in range(i):\n        z = z * y + j\n    z = math.sin(z)\nreturn z * x"
+    ),
     "index rebound": "z = x\nfor i in range(3):\n    i = i * 2\n    z = z * y + i\nreturn z",
     "while": "z = x\nwhile z < 3:\n    z = z * 1.5 + y * 0.1\nreturn z * z",
     "while with a call": "z = x\nwhile math.sin(z) < 0.9 and z < 2:\n    z = z + 0.1 * y\nreturn z * z",
     "break": "z = x\nfor i in range(10):\n    if z > 2:\n        break\n    z = z * y\nreturn z * x",
-    "continue": "z = x\nfor i in range(5):\n    z = z * y\n    if i == 2:\n        continue\n    z = z + x * i\nreturn z",
+    "continue": (
+        "z = x\nfor i in range(5):\n    z = z * y\n    if i == 2:\n        continue\n    z = z + x * i\nreturn z"
+    ),
     "return from a loop": "z = x\nfor i in range(10):\n    z = z * y\n    if z > 2:\n        return z * x\nreturn z",
     "return from nested loops": (
         "z = x\nfor i in range(4):\n    for j in range(4):\n        z = z * y\n        if z > 2:\n"
@@ -356,13 +362,13 @@ REFUSED = {
     "z = (x, y) * 2": ("a tuple where a number", 2),
     "return": ("without a value", 2),
     "if x > 0:\n    return x, y": ("different shapes", 1),
-    "if x > 0:\n    pass\nreturn ((x, y), y)": ("nested", 4),
+    "z = (x, y)\nif x > 0:\n    return (z, y)\nreturn ((y, y), x)": ("nested", 5),
     "print(x)": ("a statement of the kind Expr", 2),
 }
 
 
 @pytest.mark.parametrize("code", REFUSED)
-def test_refused(code):
+def test_refused(code: str):
     found, line = REFUSED[code]
     with pytest.raises(UnsupportedSyntax, match=found) as caught:
         differentiate(program(code + "\nreturn x * y").strip() + "\n")

@@ -18,21 +18,26 @@ def value(source: str, *arguments: float, entry: str = "f") -> float:
 
 def tape_gradient(source: str, *arguments: float, entry: str = "f") -> np.ndarray:
     """Run the program on minigrad's tensors, and go back along the tape."""
+    return on_the_tape(source, entry)(*arguments)
+
+
+def on_the_tape(source: str, entry: str = "f") -> Callable[..., np.ndarray]:
+    """The same as a function of the arguments, with the program read once."""
     import minigrad as mg
 
-    leaves = [mg.tensor(argument, dtype=mg.float64, requires_grad=True) for argument in arguments]
-    result = on_the_tape(source, entry)(*leaves)
-    if not isinstance(result, mg.Tensor) or not result.requires_grad:
-        return np.zeros(len(leaves))
-    shares = mg.autograd.grad(result, leaves, allow_unused=True)
-    return np.array([0.0 if share is None else share.item() for share in shares])
-
-
-def on_the_tape(source: str, entry: str = "f") -> Callable[..., Any]:
-    """The program as a function of tensors."""
     # x += y would write into x, and a tape must keep what it has recorded.
     tree = ast.fix_missing_locations(_WrittenOut().visit(ast.parse(source)))
-    return _executed(tree, {"math": _TapeMath()})[entry]
+    function = _executed(tree, {"math": _TapeMath()})[entry]
+
+    def gradient(*arguments: float) -> np.ndarray:
+        leaves = [mg.tensor(argument, dtype=mg.float64, requires_grad=True) for argument in arguments]
+        result = function(*leaves)
+        if not isinstance(result, mg.Tensor) or not result.requires_grad:
+            return np.zeros(len(leaves))
+        shares = mg.autograd.grad(result, leaves, allow_unused=True)
+        return np.array([0.0 if share is None else share.item() for share in shares])
+
+    return gradient
 
 
 def difference_gradient(source: str, *arguments: float, entry: str = "f", step: float = 2e-4) -> np.ndarray | None:

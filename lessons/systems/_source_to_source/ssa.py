@@ -79,7 +79,8 @@ class _Builder:
         self.definition = definition
         self.shape_of = shape_of
         tree = definition.tree
-        self.fresh = Fresh({node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} | {"math", tree.name})
+        self.written = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        self.fresh = Fresh(self.written | {"math", tree.name})
         self.used = set(definition.parameters)
         self.environment: dict[str, Value] = {parameter: name(parameter) for parameter in definition.parameters}
         self.booleans: set[str] = set()
@@ -92,9 +93,9 @@ class _Builder:
         assert last.value is not None
         for statement in statements:
             self.statement(statement)
-        if isinstance(last.value, ast.Name) and isinstance(self.environment.get(last.value.id), Missing):
-            if last.value.id not in {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}:
-                raise self.refuse(tree, "returns of different shapes", "Let every return have as many numbers.")
+        made_here = isinstance(last.value, ast.Name) and last.value.id not in self.written
+        if made_here and isinstance(self.environment.get(last.value.id), Missing):
+            raise self.refuse(tree, "returns of different shapes", "Let every return have as many numbers.")
         value = self.value(last.value)
         results = list(value) if isinstance(value, tuple) else [value]
         if not results or any(isinstance(result, tuple) for result in results):
