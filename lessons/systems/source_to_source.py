@@ -819,8 +819,7 @@ def first_call(run: Run) -> None:
     repay = loop["first call, Numba"] / (loop["adjoint in Python"] - loop["later calls, Numba"])
     run.note(
         f"On the pendulum a compiled gradient is {speed_up:.0f} times as fast as the tape, and compiling has paid for "
-        f"itself against plain Python after {repay:.0f} calls. On the distance most of a later call is the way from "
-        "Python into compiled code."
+        f"itself against plain Python after {repay:.0f} calls."
     )
     run.figure(
         "source_to_source-times",

@@ -57,7 +57,6 @@ class _Reverser:
         self.active = active_names(function)
         taken = {identifier for statement in walk(function.body) for identifier in _mentioned(statement)}
         self.fresh = Fresh(taken | set(function.parameters) | {"math", function.name, adjoint_name(function.name)})
-        self.out: list[Statement] = []
 
     def adjoint(self) -> Function:
         function = self.function

@@ -2,7 +2,8 @@
 
 The rules keep every bit of the result where all values are finite and no zero has a sign that anybody asks for. Two of
 them are not exact otherwise: `0 * x` is 0 here, but not for an infinite x or a nan; and `x + 0` is x, but -0.0 + 0 is
-0.0. Rules that would round in other places, such as (x * 2) * 3 = x * 6, are left out.
+0.0. Dead code is gone even where it would have raised an error. Rules that would round in other places, such as
+(x * 2) * 3 = x * 6, are left out.
 """
 
 from __future__ import annotations
