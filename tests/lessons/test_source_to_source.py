@@ -397,6 +397,16 @@ def test_refused_programs(source, found):
         differentiate(source)
 
 
+def test_tails_are_not_copied_without_end():
+    many = "\n".join(f"if x > {k}:\n    if y > {k}:\n        return x * {k}\n    y = y + x" for k in range(20))
+    with pytest.raises(UnsupportedSyntax, match="early exits"):
+        differentiate(program(f"{many}\nreturn x * y"))
+    few = "\n".join(f"if x > {k}:\n    if y > {k}:\n        return x * {k + 2}\n    y = y + x" for k in range(4))
+    agrees(program(f"{few}\nreturn x * y"), 2.5, 0.3)
+    plain = "\n".join(f"if x < {k - 50}:\n    return y * {k}" for k in range(40))
+    agrees(program(f"{plain}\nreturn x * y"), 0.7, 1.4)
+
+
 STATE = [1.0]
 
 

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from lessons.systems._source_to_source.errors import UnsupportedSyntax
 from lessons.systems._source_to_source.ir import Fresh
 
+MOST_COPIES = 300  # of tails, in one function: their number may double with every branch
+
 Jump = Callable[[ast.Return | ast.Break | ast.Continue], list[ast.stmt]]
 
 
@@ -47,6 +49,7 @@ class _Lowering:
     def __init__(self, fresh: Fresh, result: str) -> None:
         self.fresh = fresh
         self.result = result
+        self.copies = 0
 
     def block(self, statements: list[ast.stmt], jump: Jump) -> tuple[list[ast.stmt], bool]:
         """Lower a list of statements; also say whether its end is never reached."""
@@ -56,6 +59,7 @@ class _Lowering:
             if isinstance(statement, (ast.Return, ast.Break, ast.Continue)):
                 return [*done, *jump(statement)], True
             if isinstance(statement, ast.If) and _jumps(statement):
+                self.count_copies(statement)
                 then, then_ends = self.block([*statement.body, *copy.deepcopy(rest)], jump)
                 orelse, orelse_ends = self.block([*statement.orelse, *rest], jump)
                 lowered = _like(ast.If(statement.test, then or [_like(ast.Pass(), statement)], orelse), statement)
@@ -77,6 +81,15 @@ class _Lowering:
                 statement = _like(ast.If(statement.test, then, orelse), statement)
             done.append(statement)
         return done, False
+
+    def count_copies(self, statement: ast.If) -> None:
+        self.copies += 1
+        if self.copies > MOST_COPIES:
+            raise UnsupportedSyntax(
+                statement.lineno,
+                "more early exits, one inside the other, than can be written as if and else",
+                "Move a part of the function into a function of its own.",
+            )
 
     def loop(self, loop: ast.For | ast.While) -> tuple[list[ast.stmt], ast.stmt, list[ast.stmt]]:
         """Return what comes before the loop, the loop, and what must be asked after it."""
