@@ -261,6 +261,28 @@ def evaluate(program: Program, inputs: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
+def written(program: Program) -> str:
+    """A program as one line: y = mul(a, a); z = add(y, 2.0)."""
+    return "; ".join(f"{target} = {name}({', '.join(map(_short, xs))})" for target, name, xs in program)
+
+
+def as_program(statements: Any) -> Program | None:
+    """What a candidate returned as a program, or None if it is none."""
+    if not isinstance(statements, (list, tuple)):
+        return None
+    program = [tuple(one) if isinstance(one, (list, tuple)) else () for one in statements]
+    for one in program:
+        if len(one) != 3 or not isinstance(one[0], str) or one[1] not in list(OPERATIONS):
+            return None
+        if not isinstance(one[2], (list, tuple)) or not all(isinstance(x, (str, int, float)) for x in one[2]):
+            return None
+    return [(target, operation, tuple(arguments)) for target, operation, arguments in program]
+
+
+def _short(argument: Any) -> str:
+    return argument if isinstance(argument, str) else f"{argument:.3g}"
+
+
 @lesson.exercise(hint="Keep a dictionary from each name to its newest version. Look up the arguments, then rename.")
 def rename(program, inputs):
     """Rewrite a straight-line program so that no name is assigned twice.
@@ -315,21 +337,24 @@ def check_rename(candidate) -> Verdict:
     for _ in range(12):
         program, inputs = draw_straight_line(rng, reuse=True)
         returned = candidate(program, tuple(inputs))
-        if not isinstance(returned, tuple) or len(returned) != 2 or not isinstance(returned[0], list):
+        pair = returned if isinstance(returned, tuple) and len(returned) == 2 else (None, None)
+        renamed, result = as_program(pair[0]), pair[1]
+        if renamed is None or not isinstance(result, str):
             return Verdict(False, ("want the tuple (list of statements, name of the result)",))
-        renamed, result = returned
         targets = [statement[0] for statement in renamed]
         again = [name for k, name in enumerate(targets) if name in targets[:k] or name in inputs]
         if again:
-            return Verdict(False, (f"{again[0]!r} is assigned twice, or is an input, in {renamed}",))
+            return Verdict(False, (f"{again[0]!r} is assigned twice, or is an input, in: {written(renamed)}",))
         want = evaluate(program, inputs)[program[-1][0]]
         try:
             got = evaluate(renamed, inputs)[result]
         except KeyError as error:
-            return Verdict(False, (f"{error} is used before it has a value, in {renamed}",))
+            return Verdict(False, (f"{error} is used before it has a value, in: {written(renamed)}",))
+        except (TypeError, ArithmeticError) as error:
+            return Verdict(False, (f"{error}, in: {written(renamed)}",))
         verdict = Verdict.from_arrays("the result", float(got), float(want), 1e-12)
         if not verdict.passed:
-            return Verdict(False, (*verdict.lines, f"for {program}"))
+            return Verdict(False, (*verdict.lines, f"for: {written(program)}"))
     return Verdict(True)
 
 
@@ -393,16 +418,25 @@ def reaches_both(rng: np.random.Generator, reuse: bool = False) -> tuple[Program
             return program, inputs
 
 
+SMALL: list[Program] = [
+    *([("y", operation, ("a", "b"))] for operation in ("add", "sub", "mul", "div")),
+    *([("t", operation, ("a",)), ("y", "mul", ("t", "b"))] for operation in ("sin", "exp")),
+    [("y", "sub", (2.0, "a")), ("z", "mul", ("y", "b"))],
+    [("y", "mul", ("a", "a")), ("z", "add", ("y", "b"))],
+]
+
+
 @lesson.check("reverse_sweep")
 def check_reverse_sweep(candidate) -> Verdict:
     rng = np.random.default_rng(2)
-    verdicts = []
-    for _ in range(15):
-        program, inputs = reaches_both(rng)
+    small = [(program, {"a": 0.7, "b": 1.9}) for program in SMALL]
+    for program, inputs in [*small, *(reaches_both(rng) for _ in range(15))]:
         result = program[-1][0]
         got = candidate(program, evaluate(program, inputs), tuple(inputs), result)
-        verdicts.append(Verdict.from_arrays("derivatives", got, complex_step(program, inputs, result), 1e-10))
-    return Verdict.all(*verdicts)
+        verdict = Verdict.from_arrays("derivatives", got, complex_step(program, inputs, result), 1e-10)
+        if not verdict.passed:
+            return Verdict(False, (*verdict.lines, f"for: {written(program)}"))
+    return Verdict(True)
 
 
 @lesson.step("Backwards through straight lines")
@@ -499,17 +533,16 @@ def check_live_statements(candidate) -> Verdict:
     for _ in range(20):
         program, inputs = draw_straight_line(rng, reuse=False, length=12)
         result = program[-1 - rng.integers(4)][0]
-        kept = candidate(program, result)
-        if not isinstance(kept, (tuple, list)):
+        kept = as_program(candidate(program, result))
+        if kept is None:
             return Verdict(False, ("want a tuple of statements",))
-        kept = [tuple(tuple(part) if isinstance(part, list) else part for part in statement) for statement in kept]
         want = _needed_by_trial(program, inputs, result)
         missing = [statement for statement in want if statement not in kept]
         dead = [statement for statement in kept if statement not in want]
         if missing:
-            return Verdict(False, (f"{missing[0]} is missing: {result} needs it, in {program}",))
+            return Verdict(False, (f"{written(missing[:1])} is missing: {result} needs it, in: {written(program)}",))
         if dead:
-            return Verdict(False, (f"{dead[0]} is dead: {result} does not need it, in {program}",))
+            return Verdict(False, (f"{written(dead[:1])} is dead: {result} does not need it, in: {written(program)}",))
         if kept != want:
             return Verdict(False, ("the statements are not in their order",))
     return Verdict(True)

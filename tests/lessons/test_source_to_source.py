@@ -510,3 +510,21 @@ def test_reverse_sweep_by_hand():
     assert source_to_source.live_statements(square, "y") == (square[0],)
     renamed, result = source_to_source.rename([("x", "mul", ("x", "x")), ("x", "add", ("x", 1.0))], ("x",))
     assert source_to_source.evaluate(renamed, {"x": 3.0})[result] == 10.0
+
+
+@pytest.mark.parametrize(
+    "nonsense", [None, 3, [], [1], [("a", "add")], [("a", "no", ("b",))], [("a", "add", 3)], [([], "add", ())],
+                 [("v", "sin", ("a", "b"))], [("v", "add", ("nobody", 1.0))]],
+)  # fmt: skip
+@pytest.mark.parametrize("pack", [lambda x: x, lambda x: (x, "v"), lambda x: (x, x), tuple], ids=list("abcd"))
+def test_a_candidate_may_return_anything(nonsense, pack):
+    if pack is tuple and not isinstance(nonsense, list):
+        return
+    for name, check in (
+        ("rename", source_to_source.check_rename),
+        ("live_statements", source_to_source.check_live_statements),
+        ("reverse_sweep", source_to_source.check_reverse_sweep),
+    ):
+        verdict = check(lambda *arguments: pack(nonsense))
+        assert not verdict.passed, name
+        assert verdict.lines, name
