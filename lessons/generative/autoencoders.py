@@ -667,21 +667,17 @@ def the_backward_pass(run: Run) -> None:
 
 
 # %%
-@lesson.step("Smaller slips in the post")
-def smaller_slips(run: Run) -> None:
-    run.table(
-        "Notation (N)",
-        ("kind", "the post", "better"),
-        [
-            ("N", "the decoder's parameters are theta = {W', b'}", "theta' = {W', b'}: theta is the encoder's"),
-            ("N", "the encoder is h_theta, and in the denoising section f_theta", "one letter: h_theta"),
-            (
-                "N",
-                "sum over x in D, and 1/N sum over i",
-                "D is the data set there, and a corruption in q_D; rename one",
-            ),
-        ],
-    )
+lesson.smaller_slips(
+    [
+        ("N", "the decoder's parameters are theta = {W', b'}", "theta' = {W', b'}: theta is the encoder's"),
+        ("N", "the encoder is h_theta, and in the denoising section f_theta", "one letter: h_theta"),
+        (
+            "N",
+            "sum over x in D, and 1/N sum over i",
+            "D is the data set there, and a corruption in q_D; rename one",
+        ),
+    ]
+)
 
 
 # %% [markdown]

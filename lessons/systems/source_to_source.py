@@ -954,19 +954,15 @@ def not_converged(run: Run) -> None:
     run.claim("two more steps lead back to the printed point", twice[2], equals=PRINTED)
 
 
-@lesson.step("Smaller slips in the post")
-def smaller_slips(run: Run) -> None:
-    run.table(
-        "Notation (N)",
-        ("kind", "the post", "better"),
-        [
-            ("N", "'df()' in a comment, dF in the call", "dF"),
-            ("N", "dF(1.) takes the seed, dF(%1, %2) takes the inputs", "dF(seed, a, b)"),
-            ("N", "self.b0 = ...; a0.grad is read", "b0 must be a Parameter, a0 a leaf that requires grad"),
-            ("N", "the Julia listing calls norm", "it needs using LinearAlgebra"),
-            ("N", "the functions of the IR sketches have no end", "end"),
-        ],
-    )
+lesson.smaller_slips(
+    [
+        ("N", "'df()' in a comment, dF in the call", "dF"),
+        ("N", "dF(1.) takes the seed, dF(%1, %2) takes the inputs", "dF(seed, a, b)"),
+        ("N", "self.b0 = ...; a0.grad is read", "b0 must be a Parameter, a0 a leaf that requires grad"),
+        ("N", "the Julia listing calls norm", "it needs using LinearAlgebra"),
+        ("N", "the functions of the IR sketches have no end", "end"),
+    ]
+)
 
 
 # %% [markdown]

@@ -548,21 +548,17 @@ def order_of_the_bars(run: Run) -> None:
     run.note("At T = 100 the steps are 0.002 high: less than a pixel in a small plot.")
 
 
-@lesson.step("Smaller slips in the post")
-def smaller_slips(run: Run) -> None:
-    run.table(
-        "Notation (N) and wording (W)",
-        ("kind", "the post", "better"),
-        [
-            ("N", "y^j in the cross-entropy has no sample index", "y_ik"),
-            ("W", "soft labels 'boost its ability to classify other classes'", "say whose: the student's"),
-            (
-                "W",
-                "the final activation of the teacher 'needs to be a softmax'",
-                "keep its logits: log(softmax) at T = 1 gives them back up to a constant, but not once it has rounded",
-            ),
-        ],
-    )
+lesson.smaller_slips(
+    [
+        ("N", "y^j in the cross-entropy has no sample index", "y_ik"),
+        ("W", "soft labels 'boost its ability to classify other classes'", "say whose: the student's"),
+        (
+            "W",
+            "the final activation of the teacher 'needs to be a softmax'",
+            "keep its logits: log(softmax) at T = 1 gives them back up to a constant, but not once it has rounded",
+        ),
+    ]
+)
 
 
 # %% [markdown]

@@ -889,27 +889,27 @@ def the_identity_map(run: Run) -> None:
 
 
 # %%
-@lesson.step("Smaller slips in the post")
-def smaller_slips(run: Run) -> None:
-    run.table(
-        "Notation (N) and wording (W)",
-        ("kind", "the post", "better"),
-        [
-            (
-                "N",
-                "shear offsets 'the x by a number proportional to y and x by a number proportional to x'",
-                "... and y by a number proportional to x",
-            ),
-            ("N", "the grid spans [0, W] and [0, H]", "pixel indices span [0, W - 1] and [0, H - 1]"),
-            ("N", "the translation is (e, f), then (c, f)", "one letter, one meaning: (A | t)"),
-            ("W", "0.707 for the cosine of 45 degrees", "np.cos(np.pi / 4); the determinant of the demo is 0.999698"),
-            (
-                "W",
-                "clipping keeps corners inside the picture",
-                "it also makes a zeros padding with a hard edge, by cancellation",
-            ),
-        ],
-    )
+lesson.smaller_slips(
+    [
+        (
+            "N",
+            "shear offsets 'the x by a number proportional to y and x by a number proportional to x'",
+            "... and y by a number proportional to x",
+        ),
+        ("N", "the grid spans [0, W] and [0, H]", "pixel indices span [0, W - 1] and [0, H - 1]"),
+        ("N", "the translation is (e, f), then (c, f)", "one letter, one meaning: (A | t)"),
+        ("W", "0.707 for the cosine of 45 degrees", "np.cos(np.pi / 4); the determinant of the demo is 0.999698"),
+        (
+            "W",
+            "clipping keeps corners inside the picture",
+            "it also makes a zeros padding with a hard edge, by cancellation",
+        ),
+    ]
+)
+
+
+@lesson.step("Slips that can be measured")
+def measured_slips(run: Run) -> None:
     demo = np.array([[0.707, -0.707], [0.707, 0.707]])
     run.claim("determinant of the 45-degree demo", np.linalg.det(demo), equals=0.999698, within=1e-12)
 
