@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from kernels.arrays import checked_array, on_device
 from kernels.errors import KernelError
 from kernels.reference import batchnorm as reference
 
@@ -35,13 +36,17 @@ def batch_norm_forward(x: Array, weight: Array | None, bias: Array | None, eps: 
     bias = _channels(name, "bias", bias, x, default=np.zeros)
     eps = _eps(name, eps)
     channels = x.shape[1]
-    if channels == 0:
+    if channels == 0 and not on_device(x, weight, bias):
         return np.empty_like(x), np.empty(0, x.dtype), np.empty(0, x.dtype)
-    if x.size <= channels:
+    if channels and x.size <= channels:
         raise KernelError(
             f"{name}: x has shape {x.shape}, that is {x.size // channels} value(s) per channel; training needs at"
             " least 2 to compute a mean and a variance: use a larger batch, or batch_norm_eval"
         )
+    if on_device(x, weight, bias):
+        from kernels.cuda import batchnorm as gpu
+
+        return gpu.forward(x, weight, bias, eps)  # type: ignore[return-value]
     if x.size < SMALL:
         with np.errstate(all="ignore"):
             return reference.forward(x, weight, bias, eps)
@@ -70,6 +75,10 @@ def batch_norm_eval(
     weight = _channels(name, "weight", weight, x, default=np.ones)
     bias = _channels(name, "bias", bias, x, default=np.zeros)
     eps = _eps(name, eps)
+    if on_device(x, running_mean, running_var, weight, bias):
+        from kernels.cuda import batchnorm as gpu
+
+        return gpu.forward_eval(x, running_mean, running_var, weight, bias, eps)  # type: ignore[return-value]
     if x.size < SMALL:
         with np.errstate(all="ignore"):
             return reference.forward_eval(x, running_mean, running_var, weight, bias, eps)
@@ -98,6 +107,10 @@ def batch_norm_backward(
     weight = _channels(name, "weight", weight, x, default=np.ones)
     mean = _channels(name, "mean", mean, x)
     inv_std = _channels(name, "inv_std", inv_std, x)
+    if on_device(dy, x, weight, mean, inv_std):
+        from kernels.cuda import batchnorm as gpu
+
+        return gpu.backward(dy, x, weight, mean, inv_std)  # type: ignore[return-value]
     if x.size == 0:
         return np.empty_like(x), np.zeros_like(mean), np.zeros_like(mean)
     if x.size < SMALL:
@@ -108,25 +121,16 @@ def batch_norm_backward(
     return cpu.backward(dy, x, weight, mean, inv_std)
 
 
-def _array(function: str, argument: str, value: Any) -> Array:
-    if not isinstance(value, np.ndarray):
-        raise KernelError(
-            f"{function}: {argument} must be a NumPy array, got {type(value).__name__};"
-            f" np.asarray({argument}, dtype=np.float32) makes one"
-        )
-    return np.asarray(value)
-
-
 def _data(function: str, argument: str, value: Any) -> Array:
     """A C-contiguous float32 or float64 array with a batch axis and a channel axis."""
-    array = _array(function, argument, value)
+    array = checked_array(function, argument, value)
     if array.dtype != np.float32 and array.dtype != np.float64:
         raise KernelError(f"{function}: {argument} must be float32 or float64, got {array.dtype}")
     if array.ndim < 2:
         raise KernelError(
             f"{function}: {argument} must be (N, C) or (N, C, ...), got {array.ndim} dimension(s): shape {array.shape}"
         )
-    return np.ascontiguousarray(array)
+    return array if on_device(array) else np.ascontiguousarray(array)
 
 
 def _channels(
@@ -140,7 +144,7 @@ def _channels(
     channels = x.shape[1]
     if value is None and default is not None:
         return default(channels, x.dtype)
-    array = _array(function, argument, value)
+    array = checked_array(function, argument, value)
     if array.dtype != x.dtype:
         raise KernelError(
             f"{function}: {argument} must have the dtype of x, which is {x.dtype}, got {array.dtype};"

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from kernels.arrays import checked_array, on_device
 from kernels.errors import KernelError
 from kernels.reference import bilinear as reference
 
@@ -46,6 +47,10 @@ def grid_sample_forward(x: Array, grid: Array, padding_mode: str = "zeros", alig
     Transformer Networks", 2015, https://arxiv.org/abs/1506.02025
     """
     x, grid = _problem("grid_sample_forward", x, grid, padding_mode)
+    if on_device(x, grid):
+        from kernels.cuda import bilinear as gpu
+
+        return gpu.forward(x, grid, padding_mode, align_corners)  # type: ignore[return-value]
     if _on_numpy(x.shape, grid.shape):
         return reference.forward(x, grid, padding_mode, align_corners)
     import kernels.cpu.bilinear as cpu
@@ -65,6 +70,10 @@ def grid_sample_backward(
     name = "grid_sample_backward"
     x, grid = _problem(name, x, grid, padding_mode)
     dy = _gradient(name, dy, (*x.shape[:2], *grid.shape[1:-1]), x.dtype)
+    if on_device(dy, x, grid):
+        from kernels.cuda import bilinear as gpu
+
+        return gpu.backward(dy, x, grid, padding_mode, align_corners)  # type: ignore[return-value]
     if _on_numpy(x.shape, grid.shape):
         return reference.backward(dy, x, grid, padding_mode, align_corners)
     import kernels.cpu.bilinear as cpu
@@ -82,6 +91,10 @@ def grid_sample_nearest_forward(
     Arguments, result and errors are those of `grid_sample_forward`.
     """
     x, grid = _problem("grid_sample_nearest_forward", x, grid, padding_mode)
+    if on_device(x, grid):
+        from kernels.cuda import bilinear as gpu
+
+        return gpu.nearest_forward(x, grid, padding_mode, align_corners)  # type: ignore[return-value]
     if _on_numpy(x.shape, grid.shape):
         return reference.read(x, *_nearest(grid, x.shape[2:], padding_mode, align_corners))
     import kernels.cpu.bilinear as cpu
@@ -105,6 +118,10 @@ def grid_sample_nearest_backward(
     grid = _points(name, grid, images, dy.dtype)
     _check_padding(name, padding_mode)
     dy = _gradient(name, dy, (*images[:2], *grid.shape[1:-1]), dy.dtype)
+    if on_device(dy, grid):
+        from kernels.cuda import bilinear as gpu
+
+        return gpu.nearest_backward(dy, grid, sizes, padding_mode, align_corners)  # type: ignore[return-value]
     if _on_numpy(images, grid.shape):
         return reference.add(dy, *_nearest(grid, sizes, padding_mode, align_corners), sizes)
     import kernels.cpu.bilinear as cpu
@@ -158,17 +175,8 @@ def _problem(function: str, x: Any, grid: Any, padding_mode: Any) -> tuple[Array
     return x, grid
 
 
-def _array(function: str, argument: str, value: Any) -> Array:
-    if not isinstance(value, np.ndarray):
-        raise KernelError(
-            f"{function}: {argument} must be a NumPy array, got {type(value).__name__};"
-            f" np.asarray({argument}, dtype=np.float32) makes one"
-        )
-    return np.asarray(value)
-
-
 def _data(function: str, argument: str, value: Any) -> Array:
-    array = _array(function, argument, value)
+    array = checked_array(function, argument, value)
     if array.dtype not in (np.float16, np.float32, np.float64):
         raise KernelError(f"{function}: {argument} must be float16, float32 or float64, got {array.dtype}")
     if array.ndim not in (4, 5):
@@ -186,7 +194,7 @@ def _check_sizes(function: str, argument: str, images: tuple[int, ...]) -> None:
 
 def _points(function: str, value: Any, images: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     """A grid for images of this shape, in their dtype."""
-    grid = _array(function, "grid", value)
+    grid = checked_array(function, "grid", value)
     if grid.dtype != dtype:
         raise KernelError(
             f"{function}: grid must have the dtype of the images, which is {dtype}, got {grid.dtype}; use"
@@ -203,7 +211,7 @@ def _points(function: str, value: Any, images: tuple[int, ...], dtype: np.dtype[
 
 
 def _gradient(function: str, value: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    dy = _array(function, "dy", value)
+    dy = checked_array(function, "dy", value)
     if dy.shape != shape:
         raise KernelError(f"{function}: dy must have the shape of the result, which is {shape}, got {dy.shape}")
     if dy.dtype != dtype:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from kernels.arrays import checked_array, on_device
 from kernels.errors import KernelError
 from kernels.reference import convolution as reference
 
@@ -78,7 +79,7 @@ def conv_forward(
     Raises KernelError for arrays and options that do not fit.
     """
     name = "conv_forward"
-    x, weight = _array(name, "x", x), _array(name, "weight", weight)
+    x, weight = checked_array(name, "x", x), checked_array(name, "weight", weight)
     dims = _check(name, x.ndim, weight, stride, padding, dilation, groups)
     if x.shape[1] != weight.shape[1] * groups:
         raise KernelError(
@@ -86,10 +87,14 @@ def conv_forward(
             f" shape {x.shape}"
         )
     sizes = _output_size(name, x.shape[2:], weight.shape[2:], stride, padding, dilation)
-    if bias is not None and _array(name, "bias", bias).shape != (len(weight),):
+    if bias is not None and checked_array(name, "bias", bias).shape != (len(weight),):
         raise KernelError(f"{name}: bias must have shape ({len(weight)},), one number a filter, got {bias.shape}")
     _one_dtype(name, x=x, weight=weight, **({} if bias is None else {"bias": bias}))
     options = stride, padding, dilation
+    if on_device(x, weight, bias):
+        from kernels.cuda import convolution as gpu
+
+        return gpu.forward(x, weight, bias, *options, groups, sizes)  # type: ignore[return-value]
     if _stays_with_numpy(x, dims, len(x) * math.prod(sizes) * weight.size):
         y = reference.forward(x, weight, *options, groups)
         return y if bias is None else y + bias.reshape(-1, *(1,) * dims)
@@ -107,12 +112,16 @@ def conv_backward_input(
     Raises KernelError for arrays and options that do not fit.
     """
     name = "conv_backward_input"
-    dy, weight = _array(name, "dy", dy), _array(name, "weight", weight)
+    dy, weight = checked_array(name, "dy", dy), checked_array(name, "weight", weight)
     dims = _check(name, dy.ndim, weight, stride, padding, dilation, groups)
     sizes = _output_size(name, input_size, weight.shape[2:], stride, padding, dilation)
     _check_dy(name, dy, len(weight), sizes)
     _one_dtype(name, dy=dy, weight=weight)
     options = stride, padding, dilation
+    if on_device(dy, weight):
+        from kernels.cuda import convolution as gpu
+
+        return gpu.backward_input(dy, weight, input_size, *options, groups)  # type: ignore[return-value]
     if _stays_with_numpy(dy, dims, len(dy) * math.prod(sizes) * weight.size):
         return reference.backward_input(dy, weight, input_size, *options, groups)
     from kernels.cpu.convolution import choice
@@ -130,7 +139,7 @@ def conv_backward_weight(
     Raises KernelError for arrays and options that do not fit.
     """
     name = "conv_backward_weight"
-    x, dy = _array(name, "x", x), _array(name, "dy", dy)
+    x, dy = checked_array(name, "x", x), checked_array(name, "dy", dy)
     _options(name, x.ndim, stride, padding, dilation)
     if len(kernel_size) != x.ndim - 2 or min(kernel_size) < 1:
         raise KernelError(f"{name}: kernel_size must be {x.ndim - 2} numbers >= 1, got {kernel_size!r}")
@@ -142,6 +151,10 @@ def conv_backward_weight(
     _one_dtype(name, x=x, dy=dy)
     dims, options = x.ndim - 2, (stride, padding, dilation)
     shape = (outputs, x.shape[1] // groups, *kernel_size)
+    if on_device(x, dy):
+        from kernels.cuda import convolution as gpu
+
+        return gpu.backward_weight(x, dy, kernel_size, *options, groups)  # type: ignore[return-value]
     if _stays_with_numpy(x, dims, len(x) * math.prod(sizes) * math.prod(shape)):
         return reference.backward_weight(x, dy, kernel_size, *options, groups)
     from kernels.cpu.convolution import choice
@@ -153,9 +166,13 @@ def conv_backward_weight(
 
 def conv_backward_bias(dy: Array) -> Array:
     """The sum (O,) of dy (N, O, *output_size) over everything but the channels. Raises KernelError if it has none."""
-    dy = _array("conv_backward_bias", "dy", dy)
+    dy = checked_array("conv_backward_bias", "dy", dy)
     if dy.ndim < 2:
         raise KernelError(f"conv_backward_bias: dy must be (N, O, ...), got shape {dy.shape}")
+    if on_device(dy):
+        from kernels.cuda import convolution as gpu
+
+        return gpu.backward_bias(dy)  # type: ignore[arg-type,return-value]
     if dy.dtype not in (np.float32, np.float64) or dy.size < max(SMALL, 1):
         with np.errstate(all="ignore"):
             return np.add.reduce(dy, axis=(0, *range(2, dy.ndim)), dtype=dy.dtype)
@@ -165,15 +182,6 @@ def conv_backward_bias(dy: Array) -> Array:
 
 
 # --- arguments --------------------------------------------------------------------------------------------------------
-
-
-def _array(function: str, argument: str, value: Any) -> Array:
-    if not isinstance(value, np.ndarray):
-        raise KernelError(
-            f"{function}: {argument} must be a NumPy array, got {type(value).__name__};"
-            f" np.asarray({argument}) makes one"
-        )
-    return value
 
 
 def _check(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from kernels.arrays import host_array
 from kernels.errors import KernelError
 from kernels.reference import pooling as reference
 from kernels.reference.pooling import Windows
@@ -35,7 +36,7 @@ def max_pool_forward(x: Array, windows: Sequence[Windows], index_dtype: Any = np
     large for int32.
     """
     name = "max_pool_forward"
-    x = _array(name, "x", x)
+    x = host_array(name, "x", x)
     if x.dtype.kind not in "fiu":
         raise KernelError(f"{name}: x must be of real numbers, got {x.dtype}")
     sizes = _sizes(name, x, windows)
@@ -59,7 +60,7 @@ def max_pool_backward(dy: Array, indices: Array, sizes: Sequence[int]) -> Array:
     added at the indices. Raises KernelError for arrays that do not fit each other and for indices outside a plane.
     """
     name = "max_pool_backward"
-    dy, indices = _array(name, "dy", dy), _indices(name, indices)
+    dy, indices = host_array(name, "dy", dy), _indices(name, indices)
     if indices.shape != dy.shape:
         raise KernelError(f"{name}: indices must have the shape of dy, which is {dy.shape}, got {indices.shape}")
     sizes = tuple(sizes)
@@ -84,7 +85,7 @@ def max_pool_gather(x: Array, indices: Array, dims: int) -> Array:
     Raises KernelError for arrays that do not fit each other and for indices outside a plane.
     """
     name = "max_pool_gather"
-    x, indices = _array(name, "x", x), _indices(name, indices)
+    x, indices = host_array(name, "x", x), _indices(name, indices)
     if not 1 <= dims <= x.ndim or indices.ndim != x.ndim or indices.shape[:-dims] != x.shape[:-dims]:
         raise KernelError(
             f"{name}: indices must have the shape of x ({x.shape}) but for the last {dims} axes, got {indices.shape}"
@@ -163,24 +164,15 @@ def _counts(windows: Sequence[Windows]) -> tuple[int, ...]:
     return tuple(len(along.starts) for along in windows)
 
 
-def _array(function: str, argument: str, value: Any) -> Array:
-    if not isinstance(value, np.ndarray):
-        raise KernelError(
-            f"{function}: {argument} must be a NumPy array, got {type(value).__name__};"
-            f" np.asarray({argument}, dtype=np.float32) makes one"
-        )
-    return np.asarray(value)
-
-
 def _floating(function: str, argument: str, value: Any) -> Array:
-    array = _array(function, argument, value)
+    array = host_array(function, argument, value)
     if array.dtype.kind != "f":
         raise KernelError(f"{function}: {argument} must be of a floating dtype, got {array.dtype}")
     return array
 
 
 def _indices(function: str, value: Any) -> Array:
-    array = _array(function, "indices", value)
+    array = host_array(function, "indices", value)
     if array.dtype not in (np.dtype(np.int32), np.dtype(np.int64)):
         raise KernelError(f"{function}: indices must be int32 or int64, got {array.dtype}")
     return array
@@ -217,7 +209,7 @@ def _check_windows(function: str, sizes: tuple[int, ...], windows: Sequence[Wind
 
 
 def _divisor(function: str, value: Any, windows: Sequence[Windows]) -> Array:
-    array = _array(function, "divisor", value)
+    array = host_array(function, "divisor", value)
     counts = _counts(windows)
     try:
         fits = np.broadcast_shapes(array.shape, counts) == counts

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from kernels.arrays import on_device
+
 __all__ = ["where"]
 
 Array = npt.NDArray[Any]
@@ -17,6 +19,10 @@ def where(condition: Array, x: Any, y: Any) -> Array:
 
     Arrays of one floating dtype that have the condition's shape are compiled, and such an array with a number.
     """
+    if on_device(condition, x, y):
+        from kernels.cuda import elementwise
+
+        return elementwise.chosen(condition, x, y)  # type: ignore[return-value]
     shape, arrays = condition.shape, [side for side in (x, y) if np.ndim(side)]
     if condition.size < SMALL or condition.dtype != np.bool_ or not arrays:
         return np.where(condition, x, y)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from kernels.arrays import checked_array, on_device
 from kernels.errors import KernelError
 from kernels.reference import xnor as reference
 from kernels.reference.convolution import output_size
@@ -32,7 +33,7 @@ class PackedWeights:
 
     words: uint64 (K, ceil(C / 64), kh, kw), as `pack_signs` returns them; alpha: (K,), the mean magnitude of each
     filter, whose dtype is the one that the input must have; shape: that of the weights. Made by `pack_weights`. The
-    arrays are read-only.
+    arrays are read-only; those of weights on a GPU lie there, too.
     """
 
     words: Array
@@ -48,7 +49,9 @@ class PackedWeights:
 
     def signs(self) -> Array:
         """The signs (K, C, kh, kw) again, -1 and +1, in the dtype of alpha."""
-        octets = np.ascontiguousarray(np.moveaxis(self.words, 1, -1), "<u8").view(np.uint8)
+        from kernels.cuda import to_host
+
+        octets = np.ascontiguousarray(np.moveaxis(to_host(self.words), 1, -1), "<u8").view(np.uint8)
         bits = np.unpackbits(octets, axis=-1, bitorder="little")[..., : self.shape[1]]
         return np.where(np.moveaxis(bits, -1, 1), -1, 1).astype(self.alpha.dtype)
 
@@ -110,18 +113,29 @@ def xnor_conv2d(
             f"{name}: kernel size {tuple(kernel_size)} with dilation {dilation} is larger than x of sizes"
             f" {x.shape[2:]} with padding {padding}"
         )
+    scale_input = bool(scale_input)
+    if on_device(x, weight.words if isinstance(weight, PackedWeights) else weight):
+        from kernels.cuda import xnor as gpu
+
+        packed = weight if isinstance(weight, PackedWeights) else _packed(weight)
+        options = kernel_size, stride, padding, dilation, scale_input
+        return gpu.forward(x, packed.words, packed.alpha, *options, sizes)  # type: ignore[return-value]
     y_shape = len(x), filters, *sizes
     if math.prod(y_shape) * channels * math.prod(kernel_size) < SMALL:
         if not isinstance(weight, PackedWeights):
-            return reference.forward(x, weight, stride, padding, dilation, bool(scale_input))
-        return reference.forward_signs(x, weight.signs(), weight.alpha, stride, padding, dilation, bool(scale_input))
+            return reference.forward(x, weight, stride, padding, dilation, scale_input)
+        return reference.forward_signs(x, weight.signs(), weight.alpha, stride, padding, dilation, scale_input)
     from kernels.cpu.xnor import forward
 
     packed = weight if isinstance(weight, PackedWeights) else _packed(weight)
-    return forward(x, packed.tiles, packed.alpha, kernel_size, stride, padding, dilation, bool(scale_input), sizes)
+    return forward(x, packed.tiles, packed.alpha, kernel_size, stride, padding, dilation, scale_input, sizes)
 
 
 def _pack_signs(x: Array) -> Array:
+    if on_device(x):
+        from kernels.cuda import xnor as gpu
+
+        return gpu.pack_signs(x)  # type: ignore[return-value]
     if x.size < SMALL_PACKING:
         return reference.pack_signs(x)
     from kernels.cpu.xnor import pack_signs as compiled
@@ -130,21 +144,20 @@ def _pack_signs(x: Array) -> Array:
 
 
 def _packed(weight: Array) -> PackedWeights:
+    filters, channels, height, width = weight.shape
+    if on_device(weight):
+        from kernels.cuda import xnor as gpu
+
+        return PackedWeights(_pack_signs(weight), gpu.filter_scale(weight), (filters, channels, height, width))  # type: ignore[arg-type]
     words, alpha = _pack_signs(weight), reference.filter_scale(weight)
     words.setflags(write=False)
     alpha.setflags(write=False)
-    filters, channels, height, width = weight.shape
     return PackedWeights(words, alpha, (filters, channels, height, width))
 
 
 def _floats(function: str, argument: str, value: Any, layout: str, least: int, most: int | None = None) -> Array:
     """A float32 or float64 array with as many dimensions as the layout says."""
-    if not isinstance(value, np.ndarray):
-        raise KernelError(
-            f"{function}: {argument} must be a NumPy array, got {type(value).__name__};"
-            f" np.asarray({argument}, dtype=np.float32) makes one"
-        )
-    array = np.asarray(value)
+    array = checked_array(function, argument, value)
     if array.dtype != np.float32 and array.dtype != np.float64:
         raise KernelError(f"{function}: {argument} must be float32 or float64, got {array.dtype}")
     if array.ndim < least or (most is not None and array.ndim > most):

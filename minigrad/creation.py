@@ -94,19 +94,20 @@ def empty_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False)
 def zeros_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """Zeros with the shape and dtype of `input`."""
     _need_tensor("zeros_like", input)
-    return full(input.shape, 0, dtype=dtype or input.dtype, requires_grad=requires_grad)
+    return full_like(input, 0, dtype=dtype, requires_grad=requires_grad)
 
 
 def ones_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones with the shape and dtype of `input`."""
     _need_tensor("ones_like", input)
-    return full(input.shape, 1, dtype=dtype or input.dtype, requires_grad=requires_grad)
+    return full_like(input, 1, dtype=dtype, requires_grad=requires_grad)
 
 
 def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """`fill_value` with the shape and dtype of `input`."""
     _need_tensor("full_like", input)
-    return full(input.shape, fill_value, dtype=dtype or input.dtype, requires_grad=requires_grad)
+    made = full(input.shape, fill_value, dtype=dtype or input.dtype).to(input.device)
+    return made.requires_grad_() if requires_grad else made
 
 
 def eye(n: int, m: int | None = None, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:

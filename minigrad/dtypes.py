@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kernels.cuda import DeviceArray
+
 from .errors import ArgumentTypeError, DtypeError
 
 Array = NDArray[Any]
@@ -32,6 +34,11 @@ _SUPPORTED = frozenset({float16, float32, float64, uint8, int8, int16, int32, in
 _CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}
 
 _default: DType = float32
+
+
+def as_array(value: Any) -> Any:
+    """A DeviceArray as it is, and everything else as a NumPy array."""
+    return value if value.__class__ is DeviceArray else np.asarray(value)
 
 
 def get_default_dtype() -> DType:

@@ -54,6 +54,10 @@ class InPlaceError(MinigradError, RuntimeError):
     """A tensor was changed in place where the tape would lose track of it."""
 
 
+class DeviceError(MinigradError, RuntimeError, TypeError):
+    """An op without a CUDA kernel, tensors on two devices, or no GPU."""
+
+
 class MutationError(MinigradError, RuntimeError):
     """A value that a recorded op still needs was changed between the forward and the backward pass."""
 

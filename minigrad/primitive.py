@@ -15,8 +15,11 @@ from typing import Any, overload
 
 import numpy as np
 
+import kernels
+from kernels.cuda import DeviceArray
+
 from .dtypes import Array, as_dtype, result_type, scalar_dtype
-from .errors import ArgumentError, ArgumentTypeError, DtypeError, MinigradError, ShapeError
+from .errors import ArgumentError, ArgumentTypeError, DeviceError, DtypeError, MinigradError, ShapeError
 from .recording import _recording
 from .storage import StorageGroup
 from .tensor import Tensor, as_tensor, from_array
@@ -110,7 +113,7 @@ class Op:
         if result.__class__ is not ndarray:
             if result.__class__ is tuple:
                 return self._record_many(result, args, attrs)
-            result = asarray(result)
+            result = self._on_one_device(result, args) if result.__class__ is DeviceArray else asarray(result)
         if self.is_view:
             out = from_array(result)
             if np.may_share_memory(result, arrays[0]):
@@ -126,6 +129,14 @@ class Op:
                     break
         return out
 
+    def _on_one_device(self, result: Any, args: tuple[Tensor, ...]) -> Any:
+        """A result on the GPU, if its inputs were there, too; single numbers may come from the host."""
+        away = [t for t in args if t._array.ndim and t._array.__class__ is not DeviceArray]
+        if away and any(t._array.__class__ is DeviceArray for t in args):
+            listed = ", ".join(f"{t.shape} on {t.device}" for t in args)
+            raise DeviceError(f"{self.name}: all tensors must be on one device, got {listed}; write x.to(y.device)")
+        return result
+
     def _mixed(self, arrays: list[Array]) -> bool:
         """Whether inputs need to be converted: to one dtype, or to a floating one."""
         dtype = arrays[0].dtype
@@ -133,7 +144,7 @@ class Op:
 
     def _record_many(self, results: tuple[Any, ...], args: tuple[Tensor, ...], attrs: dict[str, Any]) -> Any:
         """Several outputs: the node sits on a hidden tensor that packs them, and each output selects its part."""
-        arrays = tuple(map(asarray, results))
+        arrays = tuple(self._on_one_device(r, args) if r.__class__ is DeviceArray else asarray(r) for r in results)
         inputs = [t._array for t in args]
         arrays = tuple(a.copy() if _shares_memory(a, inputs) else a for a in arrays)
         if not (self.differentiable and _recording.get() and any(t._requires_grad for t in args)):
@@ -191,6 +202,8 @@ class Op:
 
     def _explain(self, error: Exception, args: tuple[Tensor, ...], attrs: dict[str, Any]) -> MinigradError:
         """NumPy's complaint as one of ours, with the op, the shapes and the dtypes."""
+        if isinstance(error, kernels.cuda.DeviceError):
+            return DeviceError(f"{self.name}: {error}")
         shapes = " and ".join(f"{t.shape} {t.dtype}" for t in args)
         given = "".join(f", {k}={v!r}" for k, v in attrs.items())
         if self.broadcasts and "broadcast" in str(error):
@@ -226,6 +239,8 @@ def operator(op: Op) -> tuple[Callable[[Tensor, Any], Any], Callable[[Tensor, An
                 if not (a.ndim or b.ndim):  # NumPy computes faster with its scalars than with 0-dim arrays
                     a, b = a[()], b[()]
                 result = forward(a, b)
+                if result.__class__ is DeviceArray:
+                    return op(x, y)
         except Exception:  # said better by the general call
             result = None
         if result is None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from . import ops
-from .dtypes import Array
+from .dtypes import Array, as_array
 from .errors import (
     FreedGraphError,
     NoGraphError,
@@ -108,7 +108,7 @@ def _as_vjps_see_it(out: Tensor, g: Any) -> tuple[Any, Any]:
 
 
 def _as_cotangent(g: Any) -> Tensor:
-    return g if isinstance(g, Tensor) else from_array(np.asarray(g))
+    return g if isinstance(g, Tensor) else from_array(as_array(g))
 
 
 def _checked(contribution: Any, op: Op, i: int, x: Tensor) -> Tensor:
@@ -210,7 +210,7 @@ def _run_tape(
     for key, tensor in ends.items():
         g = cotangents[key]
         if not create_graph:
-            array = np.asarray(g)
+            array = as_array(g)
             if id(array) in handed_out or array is tensor._array or not array.flags.owndata:
                 array = array.copy()
             handed_out.add(id(array))
@@ -280,7 +280,7 @@ def backward(
         elif previous is None:
             leaf._grad = g
         elif previous._requires_grad:
-            leaf._grad = from_array(np.asarray(previous._array + g._array))
+            leaf._grad = from_array(as_array(previous._array + g._array))
         else:
             previous.add_(g)
 

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from .dtypes import Array, DType, as_dtype, scalar_dtype
+from kernels.cuda import DeviceArray, to_host
+
+from .dtypes import Array, DType, as_array, as_dtype, scalar_dtype
 from .errors import (
     ArgumentError,
     ArgumentTypeError,
+    DeviceError,
     DtypeError,
     InPlaceError,
     ItemAssignmentError,
@@ -88,12 +91,20 @@ class Tensor:
             raise ArgumentTypeError("len(): a 0-dim tensor has no length")
         return len(self._array)
 
+    @property
+    def device(self) -> str:
+        """Where the array lies: "cpu" or "cuda"."""
+        return "cuda" if self._array.__class__ is DeviceArray else "cpu"
+
     def numpy(self) -> Array:
         """The array itself, sharing memory. Changes made to it are noticed by ops that still need the old values.
 
         Raises:
             InPlaceError: if the tensor requires grad; write x.detach().numpy().
+            DeviceError: if it lies on a GPU; write x.cpu().numpy().
         """
+        if self.device != "cpu":
+            raise DeviceError(f"numpy(): this tensor (shape {self.shape}) lies on the GPU; write x.cpu().numpy()")
         if self._requires_grad:
             raise InPlaceError(
                 f"numpy(): this tensor (shape {self.shape}) requires grad, and NumPy would not be recorded; write "
@@ -241,7 +252,7 @@ class Tensor:
                 f"{name}: cannot change {what} (shape {self.shape}) in place while ops are recorded; write x = x + y, "
                 "or update it under no_grad()"
             )
-        values = np.asarray(values._array if isinstance(values, Tensor) else values)
+        values = as_array(values._array if isinstance(values, Tensor) else values)
         try:
             fits = np.broadcast_shapes(values.shape, self.shape) == self.shape
         except ValueError:
@@ -449,11 +460,13 @@ class Tensor:
         return _rebuild, (type(self), self._array, self._requires_grad)
 
     def __repr__(self) -> str:
-        text = np.array2string(self._array, separator=", ", prefix="tensor(", precision=4, suppress_small=True)
+        text = np.array2string(to_host(self._array), separator=", ", prefix="tensor(", precision=4, suppress_small=True)
         if not self._array.size:
             text = "[]" if self._array.ndim == 1 else f"[], size={self.shape}"
         if self._array.dtype not in (np.float32, np.int64, np.bool_):
             text += f", dtype={self._array.dtype}"
+        if self.device != "cpu":
+            text += f", device={self.device!r}"
         if self._node is not None:
             text += f", grad_fn=<{self._node.op.name}>"
         elif self._requires_grad:

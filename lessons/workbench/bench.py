@@ -17,6 +17,7 @@ from kernels.bench.case import Case
 from kernels.bench.measure import Problem, Report, Row, Setting, measure
 from kernels.bench.peaks import Peaks
 from kernels.bench.worker import ALLOCATORS, WorkerFailed
+from lessons.anatomy.text import table_lines
 from lessons.workbench.errors import UsageError
 
 # What can be asked for, and the module whose CASES it is. Without a name, all that are about kernels.
@@ -29,6 +30,10 @@ def run(args: argparse.Namespace) -> bool:
 
     With ``args.json`` standard output gets the data and nothing else; the table goes to standard error.
     """
+    if args.what == "cuda":
+        return _on_gpu(args)
+    if args.check:
+        raise UsageError("--check belongs to bench cuda; the other families compare results before they time them")
     cases = chosen(args.what, args.quick)
     settings = _settings(args.threads, args.allocator)
     if args.plot:
@@ -49,6 +54,36 @@ def run(args: argparse.Namespace) -> bool:
     if args.json:
         print(json.dumps(table.as_data(report), indent=1, allow_nan=False))
     return not report.problems
+
+
+def _on_gpu(args: argparse.Namespace) -> bool:
+    """Check the CUDA kernels and, unless that is all that is asked for, time them."""
+    from kernels.bench import cuda
+    from kernels.cuda import DeviceError, device
+
+    stream = sys.stderr if args.json else sys.stdout
+    try:
+        device.toolkit()
+    except DeviceError as error:
+        raise UsageError(f"bench cuda: {error}") from error
+    if device.SIMULATED and not args.check:
+        raise UsageError("bench cuda: the simulator's times mean nothing; --check compares the results")
+    print(cuda.machine(), file=stream)
+    wrong = 0
+    for case, error in cuda.check():
+        right = error < cuda.TOLERANCE
+        wrong += not right
+        print(f"{'ok  ' if right else 'FAIL'}  {case.kind} {case.small}: error {error:.1e}", file=stream, flush=True)
+    if not args.check:
+        results = []
+        for result in cuda.bench(args.rounds):
+            results.append(result)
+            print(*cuda.row(result), sep="  ", file=stream, flush=True)
+        print(*table_lines(cuda.HEADERS, [cuda.row(result) for result in results], 140), sep="\n", file=stream)
+        wrong += sum(result.error > 10 * cuda.TOLERANCE for result in results)
+        if args.json:
+            print(json.dumps({"machine": cuda.machine(), "results": [vars(result) for result in results]}, indent=1))
+    return not wrong
 
 
 def chosen(what: str | None, quick: bool) -> list[tuple[str, Case]]:

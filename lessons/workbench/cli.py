@@ -151,11 +151,12 @@ def parser() -> argparse.ArgumentParser:
     command.set_defaults(command=commands.doctor)
 
     command = add("bench", help="time our kernels, or the engine, beside other libraries and this machine's limits")
-    families = ("conv", "batchnorm", "bilinear", "xnor", "pool", "engine", "train")
+    families = ("conv", "batchnorm", "bilinear", "xnor", "pool", "engine", "train", "cuda")
     command.add_argument("what", nargs="?", choices=families, help="all kernels unless given; engine: what an op costs")
     command.add_argument("--json", action="store_true", help="data on standard output, and the table on standard error")
     command.add_argument("--plot", type=Path, metavar="FILE", help="draw the roofline: a .png, .svg or .pdf")
     command.add_argument("--quick", action="store_true", help="a few small cases of each family")
+    command.add_argument("--check", action="store_true", help="cuda: compare the results and time nothing")
     command.add_argument("--threads", type=_counts, metavar="N,N", help="numbers of threads (1,2)")
     command.add_argument("--allocator", choices=["default", "tuned", "both"], default="both", help="malloc (both)")
     command.add_argument("--rounds", type=_positive, default=7, metavar="N", help="turns of each library (7)")

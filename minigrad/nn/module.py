@@ -10,6 +10,7 @@ import numpy as np
 
 from ..dtypes import as_dtype
 from ..errors import ArgumentError, ArgumentTypeError, DtypeError, ShapeError, UnknownNameError
+from ..ops.convert import checked_device, is_device
 from ..recording import no_grad
 from ..tensor import Tensor, as_tensor
 from .hooks import Hook, RemovableHandle, call_with_hooks
@@ -326,12 +327,17 @@ class Module:
     def to(self, dtype: Any = None) -> Module:
         """Convert all floating parameters and buffers to a floating dtype, or to that of a tensor; returns the module.
 
+        "cpu" or "cuda" moves all parameters and buffers there.
+
         Raises:
-            DtypeError: for a dtype that is not floating, or a device: minigrad computes where NumPy does.
+            DtypeError: for a dtype that is not floating.
+            DeviceError: for another device, or where there is no GPU.
         """
+        if is_device(dtype):
+            return self._converted(checked_device("to", dtype), "biuf")
         if isinstance(dtype, Tensor):
             dtype = dtype.dtype
-        if dtype is None or (isinstance(dtype, str) and dtype == "cpu"):
+        if dtype is None:
             return self
         resolved = as_dtype(dtype)
         if resolved.kind != "f":
@@ -350,6 +356,14 @@ class Module:
                 value._replace(value.detach().to(dtype))
                 value._grad = None
         return self
+
+    def cpu(self) -> Module:
+        """Move all parameters and buffers to the host's memory."""
+        return self.to("cpu")
+
+    def cuda(self) -> Module:
+        """Move all parameters and buffers to the memory of a GPU."""
+        return self.to("cuda")
 
     def half(self) -> Module:
         """Convert to float16."""

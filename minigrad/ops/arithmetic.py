@@ -9,7 +9,7 @@ import numpy as np
 import kernels
 
 from ..creation import zeros_like
-from ..dtypes import Array, DType, float64, scalar_dtype
+from ..dtypes import Array, DType, as_array, float64, scalar_dtype
 from ..errors import ArgumentError, ArgumentTypeError, DtypeError, ShapeError
 from ..primitive import op
 from ..tensor import Tensor, as_tensor, from_array, method
@@ -231,7 +231,7 @@ def pow(input: Array, exponent: Array) -> Array:
     if input.dtype == np.bool_:
         raise DtypeError("pow: booleans have no powers; convert with x.long()")
     if exponent.ndim == 0 and exponent.dtype.kind in "fc":
-        return np.asarray(input ** exponent[()].item())  # NumPy has fast paths for 2 and 0.5, for Python numbers only
+        return as_array(input ** exponent[()].item())  # NumPy has fast paths for 2 and 0.5, for Python numbers only
     if input.dtype.kind in "biu" and bool((exponent < 0).any()):
         raise DtypeError("pow: integers to a negative power are not integers; write x.float() ** exponent")
     return np.power(input, exponent)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from kernels.cuda import to_device, to_host
+
 from .. import dtypes
 from ..dtypes import Array
-from ..errors import ArgumentTypeError, DtypeError
+from ..errors import ArgumentTypeError, DeviceError
 from ..primitive import op
 from ..tensor import Tensor, method
 
@@ -41,19 +43,55 @@ def contiguous(input: Tensor) -> Any:
     return input if input._array.flags.c_contiguous else _clone(input)
 
 
-@method
-def to(input: Tensor, dtype: Any = None, *, copy: Any = False) -> Any:
-    """The tensor in another dtype, or that of another tensor; itself if it has that dtype already, unless `copy`.
+# --- between the host and a GPU ---------------------------------------------------------------------------------------
 
-    Gradients are converted back; none reach it through integers or booleans.
+
+@op(saves="")
+def _to_cuda(x: Array) -> Array:
+    return to_device(x)  # type: ignore[return-value]
+
+
+@op(saves="")
+def _to_cpu(x: Array) -> Array:
+    return to_host(x)
+
+
+_to_cuda.defvjp(lambda g, out, x: _to_cpu(g))
+_to_cpu.defvjp(lambda g, out, x: _to_cuda(g))
+
+
+def checked_device(name: str, device: str) -> str:
+    """ "cpu" or "cuda".
 
     Raises:
-        DtypeError: for a dtype that is not supported, or a device: minigrad computes where NumPy does.
+        DeviceError: for other devices.
     """
-    if isinstance(dtype, str) and dtype.split(":")[0] in ("cpu", "cuda", "mps"):
-        if dtype != "cpu":
-            raise DtypeError(f"to: device {dtype!r} is not available; minigrad tensors live on the CPU")
-        dtype = None
+    if device not in ("cpu", "cuda", "cuda:0"):
+        raise DeviceError(f'{name}: device must be "cpu" or "cuda", got {device!r}')
+    return device.split(":")[0]
+
+
+def is_device(value: Any) -> Any:
+    """Whether an argument of `to` is the name of a device rather than of a dtype."""
+    return isinstance(value, str) and value.split(":")[0] in ("cpu", "cuda", "mps", "xpu", "meta")
+
+
+@method
+def to(input: Tensor, dtype: Any = None, *, copy: Any = False) -> Any:
+    """The tensor in another dtype, that of another tensor, or on another device ("cpu" or "cuda").
+
+    It is the tensor itself if nothing changes, unless `copy`. Gradients are converted back; none reach it through
+    integers or booleans. On a GPU, the ops that have CUDA kernels run there; others raise a DeviceError.
+
+    Raises:
+        DtypeError: for a dtype that is not supported.
+        DeviceError: for another device, or where there is no GPU.
+    """
+    if is_device(dtype):
+        device = checked_device("to", dtype)
+        if device == input.device:
+            return clone(input) if copy else input
+        return _to_cuda(input) if device == "cuda" else _to_cpu(input)
     if isinstance(dtype, Tensor):
         dtype = dtype.dtype
     resolved = input.dtype if dtype is None else dtypes.as_dtype(dtype)
@@ -82,8 +120,18 @@ def is_floating_point(input: Tensor) -> Any:
 
 @method
 def cpu(input: Tensor) -> Any:
-    """The tensor itself: it lives on the CPU."""
-    return input
+    """The tensor in the host's memory: itself if it lies there."""
+    return to(input, "cpu")
+
+
+@method
+def cuda(input: Tensor) -> Any:
+    """The tensor in the memory of a GPU.
+
+    Raises:
+        DeviceError: where there is no GPU.
+    """
+    return to(input, "cuda")
 
 
 @method

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..creation import _need_tensor
-from ..dtypes import Array
+from ..dtypes import Array, as_array
 from ..errors import ArgumentError, ArgumentTypeError, DimError, DtypeError
 from ..primitive import op
 from ..tape import vjp_of
@@ -27,7 +27,7 @@ __all__ = [
 
 def _reduce(ufunc: Any, x: Array, dims: Any, keepdim: bool, **options: Any) -> Array:
     """What x.sum() and x.max() call after some checks of their own; the result is an array also for all dimensions."""
-    return np.asarray(ufunc.reduce(x, axis=dims, keepdims=keepdim, **options))
+    return as_array(ufunc.reduce(x, axis=dims, keepdims=keepdim, **options))
 
 
 def _kept(x: Any, dims: tuple[int, ...], keepdim: bool) -> Any:
@@ -113,7 +113,7 @@ def nansum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any
 @op(saves="")
 def _mean(x: Array, *, dims: tuple[int, ...], keepdim: bool) -> Array:
     total = _reduce(np.add, x, dims, keepdim, dtype=_accumulator(x))
-    return np.asarray(total / total.dtype.type(_count(x, dims)), x.dtype)
+    return as_array(total / total.dtype.type(_count(x, dims))).astype(x.dtype, copy=False)
 
 
 def _mean_vjp(g: Any, out: Any, x: Any, dims: tuple[int, ...], keepdim: bool) -> Any:

@@ -50,7 +50,7 @@ class SGD(Optimizer):
         if group["momentum"]:
             velocity = state.get("momentum_buffer")
             if velocity is None:
-                velocity = state["momentum_buffer"] = np.array(d)
+                velocity = state["momentum_buffer"] = d.copy()
             else:
                 velocity *= group["momentum"]
                 velocity += d if not group["dampening"] else (1 - group["dampening"]) * d

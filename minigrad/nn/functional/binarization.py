@@ -65,7 +65,7 @@ _binary_convolution.defvjp(_by_input, _by_weight)
 
 def _window_means(x: Any, kernel_size: tuple[int, ...], **options: Any) -> Any:
     """The map K (N, 1, OH, OW): the mean of |x| over the channels and over each window."""
-    box = full((1, 1, *kernel_size), 1 / (kernel_size[0] * kernel_size[1]), dtype=x.dtype)
+    box = full((1, 1, *kernel_size), 1 / (kernel_size[0] * kernel_size[1]), dtype=x.dtype).to(x.device)
     return convolution._convolution(x.abs().mean(1, keepdim=True), box, groups=1, **options)
 
 

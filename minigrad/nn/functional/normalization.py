@@ -144,8 +144,8 @@ def batch_norm(
     )  # fmt: skip
     if input.dtype not in (np.float32, np.float64):
         raise DtypeError(f"batch_norm: input must be float32 or float64, got {input.dtype}; write x.float()")
-    scale = ones(channels, dtype=input.dtype) if weight is None else weight
-    shift = zeros(channels, dtype=input.dtype) if bias is None else bias
+    scale = ones(channels, dtype=input.dtype).to(input.device) if weight is None else weight
+    shift = zeros(channels, dtype=input.dtype).to(input.device) if bias is None else bias
     if not training:
         if running_mean is None or running_var is None:
             raise ArgumentError("batch_norm: running_mean and running_var are needed when training=False")
