@@ -37,8 +37,7 @@ def approximation(
     left.legend(fontsize=9, loc="upper left")
     looks = zip(curves.items(), (BLUE, ORANGE, PURPLE), ("-", "--", "-."), strict=True)
     for (flips, curve), color, style in looks:
-        text = r"$B = \operatorname{sign}(W)$".replace(r"\operatorname{sign}", r"\mathrm{sign}")
-        label = text if flips == 0 else f"{flips} sign{'s' if flips > 1 else ''} flipped"
+        label = f"{flips} sign{'s' if flips > 1 else ''} flipped" if flips else r"$B = \mathrm{sign}(W)$"
         right.plot(scales, curve, style, color=color, label=label)
         lowest = curve.argmin()
         right.plot(scales[lowest], curve[lowest], "o", color=color)
@@ -113,7 +112,7 @@ def descent(right: np.ndarray, wrong: np.ndarray) -> Figure:
     )
     axes.annotate("gradient passes here", (0.3, 0.86), fontsize=9, color="0.4", va="center")
     axes.set(xlabel="step", ylabel="r", ylim=(-1.35, 1.1), title="One weight that wants to be positive, from r = -0.3")
-    axes.legend(fontsize=9, loc="center right")
+    axes.legend(fontsize=9, loc="lower left")
     return figure
 
 
@@ -185,7 +184,7 @@ _NETWORK_LOOKS: dict[Job, tuple[str, str, str]] = {
 
 def training(curves: Mapping[Job, np.ndarray], scores: Mapping[Job, np.ndarray], window: int, tested: int) -> Figure:
     """Draw the mean loss of each kind of network over the steps, and the accuracy of each run."""
-    figure = _figure(10, 4)
+    figure = _figure(10, 4.4)
     left, right = figure.subplots(1, 2, width_ratios=(1.15, 1))
     for place, (job, (color, style, label)) in enumerate(_NETWORK_LOOKS.items()):
         mean = curves[job].mean(axis=0)
@@ -203,10 +202,12 @@ def training(curves: Mapping[Job, np.ndarray], scores: Mapping[Job, np.ndarray],
             color=color,
         )
     left.axhline(np.log(10), color="0.5", linestyle=":", linewidth=1)
-    left.set(
-        xlabel="step", ylabel="training loss", yscale="log", title="Loss: straight through works, the factor r ruins it"
-    )
-    left.legend(fontsize=8, loc="lower left")
+    left.set(xlabel="step", ylabel="training loss", yscale="log", title="Training loss, mean of the runs")
+    left.set_yticks([tick for tick in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2) if left.get_ylim()[0] <= tick])
+    left.yaxis.set_major_formatter("{x:g}")
+    left.minorticks_off()
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=6, fontsize=8)
+    figure.suptitle("Straight through, a network of bits learns; a factor r in the slope ruins it", fontsize=12)
     right.set_yticks(range(len(_NETWORK_LOOKS)), [label for _, _, label in _NETWORK_LOOKS.values()])
     right.set_ylim(len(_NETWORK_LOOKS) - 0.5, -0.7)
     right.grid(axis="x", color="0.92")
