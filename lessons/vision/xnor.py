@@ -1126,7 +1126,8 @@ def train(digits: Digits, kind: str, rule: Rule, width: int, epochs: int, seed: 
 
 # %% [markdown]
 # A trained network should then run on bits for real. `on_bits` replaces each layer by one that has thrown its real
-# weights away and calls the XNOR kernel with packed words.
+# weights away and calls the XNOR kernel with packed words. Its sums of signs are exact integers, where floats round: an
+# input of the next layer that should be exactly 0 may get another sign. Batch norm makes that rare.
 
 
 # %%
@@ -1437,7 +1438,7 @@ def where_this_breaks(run: Run) -> None:
 
     widths = run.pick(quick=(8, 64), default=(8, 16, 32, 64, 128), full=(8, 16, 32, 64, 128, 256, 512))
     epochs = run.pick(quick=1, default=3, full=10)
-    seeds = [run.seed + k for k in range(run.pick(quick=3, default=5, full=5))]
+    seeds = [run.seed + k for k in range(run.pick(quick=2, default=5, full=5))]
     gaps: dict[int, np.ndarray] = {}
     rows = []
     for width in run.progress(widths, "training thin and wide layers"):
