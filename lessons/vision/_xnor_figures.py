@@ -57,7 +57,7 @@ def approximation(
         title=f"The error is a parabola; at best {share:.0%} is lost",
     )
     right.set_ylim(0, None)
-    right.legend(fontsize=9, loc="lower left")
+    right.legend(fontsize=9, loc="upper left")
     return figure
 
 
@@ -161,7 +161,7 @@ def speed_up(
     left.set_yticks([tick for tick in ticks if low <= tick <= high])
     left.yaxis.set_major_formatter("{x:g}")
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9)
-    figure.suptitle("How many times as fast a binary convolution is depends on the rival", fontsize=12)
+    figure.suptitle("The speed-up of a binary convolution depends on the rival", fontsize=12)
     return figure
 
 
