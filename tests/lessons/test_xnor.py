@@ -8,6 +8,7 @@ import pytest
 import kernels
 import minigrad as mg
 from lessons.anatomy import Run
+from lessons.anatomy.consequence import side_by_side
 from lessons.data.digits import Digits, load_digits
 from lessons.lab.training import outputs
 from lessons.vision import xnor
@@ -195,7 +196,10 @@ def test_a_network_gives_the_same_on_bits(dense):
 
 def test_the_scale_term_vanishes_before_batch_norm(few_digits):
     model = xnor.train(few_digits, "XNOR", RULES["right"], 8, 1, seed=0, batch_size=50).model
-    assert xnor.scale_share(model, few_digits.images, few_digits.labels) < 0.01
+    assert 0 < xnor.scale_share(model, few_digits.images, few_digits.labels) < 0.01
+    mg.manual_seed(0)
+    bare = mg.nn.Sequential(xnor.Binary(mg.nn.Linear(196, 10, bias=False), False, RULES["right"]))
+    assert xnor.scale_share(bare, few_digits.images, few_digits.labels) > 0.02
 
 
 def test_training_is_repeatable(few_digits):
@@ -234,6 +238,13 @@ def test_running_mean():
 def test_the_classic_mistakes_are_declared(exercise, parts):
     declared = " | ".join(lesson.exercise_named(exercise).mistakes)
     assert [part for part in parts if part not in declared] == []
+
+
+def test_a_wrong_gradient_shows_in_a_training():
+    exercise = lesson.exercise_named("weight_gradient")
+    wrong = exercise.mistakes["has a factor W in the slope of the sign, as printed"]
+    found = side_by_side(exercise.consequence, wrong, exercise.solution, seconds=60, steps=60)
+    assert found.yours.smooth()[-1] > 1.5 * found.right.smooth()[-1]
 
 
 # ---- figures
