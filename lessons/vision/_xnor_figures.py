@@ -128,7 +128,10 @@ def speed_up(
     labels: Mapping[str, str],
     model: Callable[[Any, Any], Any],
 ) -> Figure:
-    """Draw the speed-up over channels at 3 x 3, and over windows at `most` channels, beside the cost model."""
+    """Draw the speed-up over channels at 3 x 3, and over windows at `most` channels, beside the cost model.
+
+    The arrays have a row for each place: the median and the quartiles.
+    """
     figure = _figure(10, 4.3)
     left, right = figure.subplots(1, 2, sharey=True)
     _speed_ups(left, channels, over_channels, labels)
@@ -168,7 +171,9 @@ def speed_up(
 def _speed_ups(axes: Axes, places: Sequence[int], found: Mapping[str, np.ndarray], labels: Mapping[str, str]) -> None:
     for name, values in found.items():
         color, style = _RIVAL_LOOKS[name]
-        axes.plot(places, values, style, color=color, label=labels.get(name))
+        median, low, high = values.T
+        axes.plot(places, median, style, color=color, label=labels.get(name))
+        axes.vlines(places, low, high, color=color, alpha=0.4, linewidth=5)
 
 
 # How each network is drawn, and what it is called.

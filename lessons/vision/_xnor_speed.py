@@ -47,7 +47,8 @@ def convolutions(rng: np.random.Generator, channels: int, filters: int, side: in
 class Race(NamedTuple):
     """How often the binary convolution fits into the time of others, and how fast it is by itself."""
 
-    speed_ups: dict[str, float]  # over "naive", "ours" and, where installed, "torch"
+    speed_ups: dict[str, float]  # over "naive", "ours" and, where installed, "torch": the median of the rounds
+    quartiles: dict[str, tuple[float, float]]  # of the same
     words: float  # of 64 products, a second
     disagreement: float
 
@@ -61,11 +62,13 @@ def race(rng: np.random.Generator, channels: int, filters: int, side: int, round
     found = {name: call() for name, call in candidates.items()}
     worst = max(float(np.abs(y - want[:, : y.shape[1]]).max()) for y in found.values()) / float(np.abs(want).max())
     with one_thread():  # PyTorch has been imported by now, and is told so, too
-        timings = interleaved(candidates, rounds=rounds, min_time=0.01)
+        timings = interleaved(candidates, rounds=rounds, min_time=0.004)
     base = timings["xnor"]
-    ratios = {name: timing.ratio(base) for name, timing in timings.items() if name != "xnor"}
+    ratios = {name: np.array(timing.ratios(base)) for name, timing in timings.items() if name != "xnor"}
     ratios["naive"] *= filters / NAIVE_FILTERS
     if "ours, plain" in ratios:
-        ratios["ours"] = min(ratios["ours"], ratios.pop("ours, plain"))
+        ratios["ours"] = min(ratios["ours"], ratios.pop("ours, plain"), key=np.median)
+    medians = {name: float(np.median(rounds)) for name, rounds in ratios.items()}
+    quartiles = {name: (float(np.quantile(r, 0.25)), float(np.quantile(r, 0.75))) for name, r in ratios.items()}
     words = IMAGES * SIDE**2 * filters * side**2 * -(-channels // 64) / base.median
-    return Race(ratios, words, worst)
+    return Race(medians, quartiles, words, worst)
