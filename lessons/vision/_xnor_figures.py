@@ -139,7 +139,7 @@ def speed_up(
     left.plot(dense, model(dense, 9), "--", color=BLACK, label="the paper's cost model")
     left.set_xscale("log", base=2)
     left.set_xticks(list(channels), [str(c) for c in channels])
-    left.set(xlabel="channels (3 x 3 windows)", ylabel="times as fast as ...", yscale="log")
+    left.set(xlabel="channels (3 x 3 windows)", ylabel="times as fast as ... (bars: quartiles)", yscale="log")
     _speed_ups(right, sides, over_sides, {})
     right.plot(sides, model(most, np.square(sides)), "--" if len(sides) > 1 else "_", color=BLACK)
     right.set_xticks(list(sides), [f"{s} x {s}" for s in sides])

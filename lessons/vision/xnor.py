@@ -5,10 +5,10 @@
 # 64 numbers with one instruction. How much is lost when $W$ becomes $\alpha \operatorname{sign}(W)$, how can such a
 # network be trained when a sign has no slope, and how fast is it really?
 #
-# This lesson rebuilds [[Review] XNOR-Nets][post] by Jae-Won Chung (2019), a review of [XNOR-Net: ImageNet
+# This lesson rebuilds [\[Review\] XNOR-Nets][post] by Jae-Won Chung (2019), a review of [XNOR-Net: ImageNet
 # Classification Using Binary Convolutional Neural Networks][paper] by Mohammad Rastegari, Vicente Ordonez, Joseph
-# Redmon and Ali Farhadi (2016). Both go "straight to the answer"; we derive the answers and measure them. Three
-# printed formulas do not hold: the two that say how to train, and the one that says how to scale a dot product.
+# Redmon and Ali Farhadi (2016). The post goes straight to the answers; we derive them and measure them. Three printed
+# formulas do not hold: the two that say how to train, and the one that says how to scale a dot product.
 #
 # At the end, a binary network and its float twin learn to read digits, and a convolution of bits races against
 # convolutions of floats.
@@ -1255,9 +1255,9 @@ def smaller_slips(run: Run) -> None:
 # %% [markdown]
 # ## What would a wrong gradient do?
 #
-# Press `w` in the loop, and a small network with your function in it learns digits beside one with the right function.
-# All its weights are binary and are trained by your gradient, so that no real layer can make up for it; and the last
-# layer has no batch norm behind it, so that scales count.
+# Press `w` in the loop, and a small network with your function in it learns digits beside one with the right
+# function. All its weights are binary and are trained by your gradient, so that no real layer can make up for it; and
+# the last layer has no batch norm behind it, so that scales count.
 
 
 # %%
