@@ -20,7 +20,7 @@ def draw_views(grid: np.ndarray, density: np.ndarray) -> Figure:
     """Draw a network as a function, and as the parameters of a distribution."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9.5, 4.6), layout="constrained")
+    figure = Figure(figsize=(9.5, 3.6), layout="constrained")
     above, below = figure.subplots(2, 1)
     for axes, title in ((above, "A function: the loss compares two numbers"),
                         (below, "A distribution: the loss is how surprised it is")):  # fmt: skip
@@ -87,7 +87,12 @@ def draw_losses(outputs: np.ndarray, losses: dict[str, np.ndarray]) -> Figure:
             axes.plot(outputs, curve, style, color=colour, label=label)
         axes.set(xlabel=below[name][0], ylim=(0, 6), xlim=(-4, 4))
         axes.set_title(f"... gives {below[name][1]}", fontsize=10)
-        axes.legend(fontsize=8, loc="upper right" if name == "poisson" else "upper center")
+        if name == "gaussian":
+            axes.legend(fontsize=7, loc="lower right", handlelength=1.6, borderpad=0.2)
+        elif name == "poisson":
+            axes.legend(fontsize=8, loc="lower left", bbox_to_anchor=(0, 0.05))
+        else:
+            axes.legend(fontsize=8, loc="upper center")
     bottoms[0].set_ylabel(r"loss $-\log p(y)$ in nats")
     tops[0].set_ylabel("$p(y)$")
     for sigma, (colour, style) in zip((0.5, 1, 2), styles, strict=True):
@@ -158,14 +163,15 @@ def draw_calibration(
         _mean_and_range(left, levels, covered[:, k], colour, style, name)
         _mean_and_range(middle, centres, by_bin[:, k], colour, style, name)
         right.stairs(histogram[:, k].mean(axis=0), bars, color=colour, linestyle=style[1:], linewidth=1.8, label=name)
-    left.set(xlabel="promised", ylabel="measured", title="All samples: hardly a difference", xlim=(0, 1), ylim=(0, 1))
+    left.set(
+        xlabel="promised", ylabel="measured", title="All samples: the twin passes at 90 %", xlim=(0, 1), ylim=(0, 1)
+    )
     middle.set(xlabel="$x$, from quiet to noisy", ylabel="measured", title="90 % intervals by region", ylim=(0.5, 1.02))
-    right.set(xlabel="$u = F(y)$", ylabel="density", title="Where $y$ fell in its forecast", ylim=(0, None))
+    right.set(xlabel="$u = F(y)$", ylabel="density", title="$u$ is uniform if calibrated", ylim=(0, None))
     for axes in (left, middle, right):
         axes.title.set_fontsize(11)
     left.legend(fontsize=9, loc="upper left")
     middle.annotate("promised", (edges[0], 0.9), (0, -11), textcoords="offset points", fontsize=8, color="0.3")
-    right.annotate("uniform: calibrated", (0.02, 1), (0, -11), textcoords="offset points", fontsize=8, color="0.3")
     return figure
 
 
@@ -194,7 +200,7 @@ def draw_reliability(names: Sequence[str], counts: np.ndarray, promised: np.ndar
         ylabel="share of right answers",
         title="Digits: longer training promises too much",
         xlim=(0.35, 1.01),
-        ylim=(0.2, 1.03),
+        ylim=(0, 1.03),
     )
     axes.legend(fontsize=9, loc="lower right")
     return figure
