@@ -19,7 +19,7 @@ def draw_graph() -> Figure:
 
     figure = Figure(figsize=(8.5, 2.8), layout="constrained")
     axes = figure.subplots()
-    axes.set(xlim=(-0.6, 8.6), ylim=(-1.35, 1.05))
+    axes.set(xlim=(-0.6, 8.6), ylim=(-1.3, 0.95))
     axes.set_axis_off()
     nodes = ((0.4, "$a$", r"$\bar{a} = 2 + 2 = 4$"), (4.0, "$b = a + a$", r"$\bar{b} = 1 + 1 = 2$"),
              (7.6, "$c = b + b$", r"$\bar{c} = 1$"))  # fmt: skip
@@ -33,7 +33,7 @@ def draw_graph() -> Figure:
             arrow = {"arrowstyle": "-|>", "color": "0.5", "connectionstyle": f"arc3,rad={bend}"}
             axes.annotate("", (x1, 0), (x0, 0), arrowprops=arrow | {"patchA": ends[0], "patchB": ends[1], "shrinkA": 2,
                                                                     "shrinkB": 2})  # fmt: skip
-            axes.text((x0 + x1) / 2, height * 1.7, rf"$\leftarrow$ {label}", color=VERMILLION, ha="center",
+            axes.text((x0 + x1) / 2, height * 1.5, rf"$\leftarrow$ {label}", color=VERMILLION, ha="center",
                       va="center", fontsize=12, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})  # fmt: skip
     axes.set_title("Each wire brings a gradient back, and each node adds what arrives", fontsize=11)
     return figure

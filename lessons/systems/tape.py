@@ -477,6 +477,11 @@ def double_backward(run: Run) -> None:
     got = [float(d.array) for d in (first, second, third)]
     run.claim("x^3 at 2: its first three derivatives", got, equals=[12.0, 12.0, 6.0])
 
+    (curved,) = hessian_vector(
+        lambda p: total(p[0]) * total(p[0]) * total(p[0]), values([1.0, -2.0, 3.0]), [np.eye(3)[0]]
+    )
+    run.claim("(sum of x)^3 at (1, -2, 3): first row of its Hessian", curved, equals=np.full(3, 12.0))
+
     inputs, targets = moons(run.rng, 20)
     parameters = starting_weights(run.rng, hidden=4)
     v = [run.rng.normal(size=p.shape) for p in parameters]
