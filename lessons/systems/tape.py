@@ -141,7 +141,7 @@ def newest_first(wires: Sequence[Wire], output: int) -> tuple[dict[int, float], 
     return gradient, visits
 
 
-@lesson.step("Two lines that break the first ideas", terms=("accumulate", "order"))
+@lesson.step("Two lines that break the first ideas")
 def two_lines(run: Run) -> None:
     chain = doublings(2)  # nodes 0, 1, 2 are a, b, c
     run.claim("overwriting: dc/da", overwriting(chain, 2)[0], equals=1.0)
@@ -410,7 +410,18 @@ def values(*arrays: Any) -> list[Value]:
     return [Value(array) for array in arrays]
 
 
-@lesson.step("The engine", terms=("g",))
+def numerical(function: Callable[[np.ndarray], Any], at: np.ndarray) -> np.ndarray:
+    from minigrad.gradcheck import numerical_gradient
+
+    return numerical_gradient(function, at, 1.0).values
+
+
+def layer_sum(leaves: list[Value], moved: Value, at: np.ndarray) -> float:
+    x, w, bias = (at if leaf is moved else leaf.array for leaf in leaves)
+    return float(np.tanh(x @ w + bias).sum())
+
+
+@lesson.step("The engine")
 def the_engine(run: Run) -> None:
     (a,) = values(3.0)
     b = a + a
@@ -434,17 +445,6 @@ def the_engine(run: Run) -> None:
         run.claim(f"sum(tanh(x @ w + bias)): gradient of {name}", np.abs(g.array - want).max(), below=1e-8)
 
 
-def layer_sum(leaves: list[Value], moved: Value, at: np.ndarray) -> float:
-    x, w, bias = (at if leaf is moved else leaf.array for leaf in leaves)
-    return float(np.tanh(x @ w + bias).sum())
-
-
-def numerical(function: Callable[[np.ndarray], Any], at: np.ndarray) -> np.ndarray:
-    from minigrad.gradcheck import numerical_gradient
-
-    return numerical_gradient(function, at, 1.0).values
-
-
 # %% [markdown]
 # ## Gradients of gradients, for nothing
 #
@@ -454,6 +454,8 @@ def numerical(function: Callable[[np.ndarray], Any], at: np.ndarray) -> np.ndarr
 # The most useful case is a Hessian times a vector. The Hessian of a network with a million weights has $10^{12}$
 # entries, but $Hv$ is one gradient of one number, $\nabla (\nabla f \cdot v)$, and costs a few times as much as $f$:
 # [Fast exact multiplication by the Hessian][pearlmutter] by Barak Pearlmutter (1994).
+#
+# We try it on a network with one hidden layer, which learns to tell two half moons apart. It will meet us again.
 #
 # [pearlmutter]: https://doi.org/10.1162/neco.1994.6.1.147
 
@@ -466,6 +468,30 @@ def hessian_vector(function: Callable[[list[Value]], Value], at: list[Value], v:
     for slope, direction in zip(slopes[1:], v[1:], strict=True):
         along = along + total(slope * direction)
     return [g.array for g in gradients(along, at)]
+
+
+NAMES = ("w1", "b1", "w2", "b2")
+RATE = 0.05
+
+
+def moons(rng: np.random.Generator, points: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return points (N, 2) on two half moons, and targets (N, 1) that are -1 and 1."""
+    angle = rng.uniform(0, np.pi, points)
+    which = np.arange(points) % 2
+    x = np.where(which == 0, np.cos(angle), 1 - np.cos(angle))
+    y = np.where(which == 0, np.sin(angle), 0.5 - np.sin(angle))
+    inputs = np.stack([x, y], axis=1) - [0.5, 0.25]
+    return inputs + 0.1 * rng.normal(size=inputs.shape), 2.0 * which[:, None] - 1
+
+
+def starting_weights(rng: np.random.Generator, hidden: int = 16) -> list[np.ndarray]:
+    return [rng.normal(size=(2, hidden)), np.zeros(hidden), rng.normal(size=(hidden, 1)) / np.sqrt(hidden), np.zeros(1)]
+
+
+def network_loss(parameters: list[Value], inputs: np.ndarray, targets: np.ndarray) -> Value:
+    w1, b1, w2, b2 = parameters
+    miss = tanh(Value(inputs) @ w1 + b1) @ w2 + b2 - targets
+    return total(miss * miss) * (1 / len(inputs))
 
 
 @lesson.step("Gradients of gradients")
@@ -659,8 +685,8 @@ def no_recursion(run: Run) -> None:
 # %% [markdown]
 # ## The experiment: the same bits
 #
-# Two half moons, one inside the other, 2-16-1 with tanh, squares, plain gradient descent on all the points, float64.
-# The engine above trains it, and so does `minigrad`, from the same weights.
+# The two half moons again: 2-16-1 with tanh, squares, plain gradient descent on all the points, float64. The engine
+# above trains it, and so does `minigrad`, from the same weights.
 #
 # Every floating-point operation rounds, so formulas that are equal on paper need not be equal in bits. Two engines
 # agree exactly only if they do the same operations, and add up gradients in the same order: both go from the newest op
@@ -668,28 +694,6 @@ def no_recursion(run: Run) -> None:
 
 
 # %%
-NAMES = ("w1", "b1", "w2", "b2")
-RATE = 0.05
-
-
-def moons(rng: np.random.Generator, points: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return points (N, 2) on two half moons, and targets (N, 1) that are -1 and 1."""
-    angle = rng.uniform(0, np.pi, points)
-    which = np.arange(points) % 2
-    x = np.where(which == 0, np.cos(angle), 1 - np.cos(angle))
-    y = np.where(which == 0, np.sin(angle), 0.5 - np.sin(angle))
-    inputs = np.stack([x, y], axis=1) - [0.5, 0.25]
-    return inputs + 0.1 * rng.normal(size=inputs.shape), 2.0 * which[:, None] - 1
-
-
-def starting_weights(rng: np.random.Generator, hidden: int = 16) -> list[np.ndarray]:
-    return [rng.normal(size=(2, hidden)), np.zeros(hidden), rng.normal(size=(hidden, 1)) / np.sqrt(hidden), np.zeros(1)]
-
-
-def network_loss(parameters: list[Value], inputs: np.ndarray, targets: np.ndarray) -> Value:
-    w1, b1, w2, b2 = parameters
-    miss = tanh(Value(inputs) @ w1 + b1) @ w2 + b2 - targets
-    return total(miss * miss) * (1 / len(inputs))
 
 
 def minigrad_loss(parameters: list[Any], inputs: np.ndarray, targets: np.ndarray) -> Any:
@@ -809,6 +813,12 @@ def chain_of_ops(x: Any, y: Any, pairs: int) -> Any:
     return x
 
 
+def _timed(function: Callable[..., Any], *arguments: Any) -> float:
+    start = time.perf_counter()
+    function(*arguments)
+    return time.perf_counter() - start
+
+
 @lesson.experiment("What an op costs")
 @one_thread()
 def what_an_op_costs(run: Run) -> None:
@@ -837,12 +847,6 @@ def what_an_op_costs(run: Run) -> None:
     )
     run.results["microseconds"] = {"ours": ours, "minigrad": theirs, "steps": steps}
     run.claim("one op, forward and back: minigrad's time / ours", sum(theirs) / sum(ours), within=(0.05, 20))
-
-
-def _timed(function: Callable[..., Any], *arguments: Any) -> float:
-    start = time.perf_counter()
-    function(*arguments)
-    return time.perf_counter() - start
 
 
 # %% [markdown]
@@ -913,6 +917,21 @@ def alive_after_forward(depth: int, size: int) -> float:
     return held / (8 * size)
 
 
+def minigrad_refuses() -> str:
+    """What minigrad says when an array that its tape needs has been changed; "nothing" would be a wrong gradient."""
+    import minigrad as mg
+
+    x = mg.tensor(np.array([1.0, 2.0]), requires_grad=True)
+    y = x * 1.0
+    out = (y * y).sum()
+    y.detach().numpy()[:] = 10
+    try:
+        out.backward()
+    except mg.errors.MinigradError as error:
+        return type(error).__name__
+    return "nothing"
+
+
 @lesson.step("Where this breaks")
 def where_this_breaks(run: Run) -> None:
     held = {depth: alive_after_forward(depth, 50_000) for depth in (10, 40)}
@@ -932,21 +951,6 @@ def where_this_breaks(run: Run) -> None:
     rows = [gradients(total(out * unit), [x])[0].array for unit in np.eye(3)]
     run.claim("a Jacobian of 3 outputs, by 3 passes: it is diagonal here",
               np.abs(np.stack(rows) - np.diag(np.diag(rows))).max(), equals=0.0)  # fmt: skip
-
-
-def minigrad_refuses() -> str:
-    """What minigrad says when an array that its tape needs has been changed; "nothing" would be a wrong gradient."""
-    import minigrad as mg
-
-    x = mg.tensor(np.array([1.0, 2.0]), requires_grad=True)
-    y = x * 1.0
-    out = (y * y).sum()
-    y.detach().numpy()[:] = 10
-    try:
-        out.backward()
-    except mg.errors.MinigradError as error:
-        return type(error).__name__
-    return "nothing"
 
 
 # %% [markdown]
@@ -1022,6 +1026,24 @@ def _(dd, g, w, x):
 
 
 # %%
+def _order(n, parent, child):
+    """The nodes so that each comes after all that use it."""
+    order: list[int] = []
+    while len(order) < n:
+        free = [v for v in range(n) if v not in order and all(c in order for c in child[parent == v])]
+        order += free
+    return order
+
+
+def _in_order(order, n, parent, child, slope, output):
+    gradient = np.zeros(n)
+    gradient[output] = 1.0
+    for node in order:
+        for k in np.flatnonzero(child == node):
+            gradient[parent[k]] += slope[k] * gradient[node]
+    return gradient
+
+
 @lesson.mistake("backward", "writes instead of adding")
 def _(n, parent, child, slope, output):
     gradient = np.zeros(n)
@@ -1070,24 +1092,6 @@ def _(n, parent, child, slope, output):
     slopes = np.zeros((n, n))
     np.add.at(slopes, (parent, child), slope)
     return np.linalg.solve(np.eye(n) - slopes, np.ones(n))
-
-
-def _order(n, parent, child):
-    """The nodes so that each comes after all that use it."""
-    order: list[int] = []
-    while len(order) < n:
-        free = [v for v in range(n) if v not in order and all(c in order for c in child[parent == v])]
-        order += free
-    return order
-
-
-def _in_order(order, n, parent, child, slope, output):
-    gradient = np.zeros(n)
-    gradient[output] = 1.0
-    for node in order:
-        for k in np.flatnonzero(child == node):
-            gradient[parent[k]] += slope[k] * gradient[node]
-    return gradient
 
 
 lesson.variant("backward", "solves a linear system")(by_solving)
