@@ -155,8 +155,8 @@ def why_the_logarithm(run: Run) -> None:
 # \text{NLL} = \frac{1}{2} \log 2\pi + \log \sigma + \frac{(y - \mu)^2}{2 \sigma^2}
 # $$
 #
-# The last two terms pull at $\sigma$ in opposite directions. A narrow Gaussian is worth much when it hits, and a miss costs
-# the square of the distance *in units of* $\sigma$. With $z = (y - \mu) / \sigma$, and $\log \sigma$ as the
+# The last two terms pull at $\sigma$ in opposite directions. A narrow Gaussian is worth much when it hits, and a miss
+# costs the square of the distance *in units of* $\sigma$. With $z = (y - \mu) / \sigma$, and $\log \sigma$ as the
 # parameter (any number is allowed, and $\sigma$ stays positive), the average over $N$ samples has the gradients
 #
 # $$
@@ -348,8 +348,8 @@ def _(candidate):
 # \text{NLL} = \log(1 + e^{s}) - y s = \max(s, 0) - y s + \log(1 + e^{-|s|})
 # $$
 #
-# The second form is the same for every $s$ and the only one that a computer can evaluate for every $s$. At $s = 40$,
-# $1 - p$ is already zero in float64, and a confident mistake costs infinity instead of 40.
+# On paper the forms are one. A computer needs the last: it never overflows, and never takes the logarithm of zero. By
+# way of $p$, $s = 40$ is too much: $1 - p$ is zero in float64, and a confident mistake costs infinity instead of 40.
 #
 # The derivative is $p - y$, and for one $p$ for all samples it is zero where $p$ is the mean of $y$.
 #

@@ -24,7 +24,7 @@ import gc
 import itertools
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -255,7 +255,7 @@ def the_walk_back(run: Run) -> None:
 # post): from the gradient `g` of the output to the gradient of that input.
 #
 # Two decisions here pay off later. The vjps are written in the engine's own ops, so what they compute is recorded, too.
-# And `backward` is no method with a recursion in it, but a loop over a list.
+# And the way back, `gradients`, is no recursion but a loop over a list.
 
 
 # %%
@@ -1153,3 +1153,24 @@ def _(g, shape):
 
 
 lesson.variant("unbroadcast", "adds each entry at its place")(by_index)
+
+
+# %% [markdown]
+# Key `w` in the loop trains the network of the experiment with your `unbroadcast` in its backward pass. A mean in place
+# of the sum can hardly be seen in the loss. And if nothing is summed at all, NumPy broadcasts the update, every point
+# quietly gets a bias of its own, and the training loss is *lower* than the right one: the network memorises.
+
+
+# %%
+@lesson.consequence("unbroadcast", title="the two moons, with biases whose gradients come from your sum")
+def with_your_sum(candidate: Callable[..., Any], rng: np.random.Generator) -> Iterator[float]:
+    inputs, targets = moons(rng, 100)
+    w1, b1, w2, b2 = starting_weights(rng)
+    while True:
+        hidden = np.tanh(inputs @ w1 + b1)
+        miss = hidden @ w2 + b2 - targets
+        yield float((miss**2).mean())
+        dmiss = 2 * miss / len(inputs)
+        dhidden = (dmiss @ w2.T) * (1 - hidden**2)
+        w1, b1 = w1 - RATE * inputs.T @ dhidden, b1 - RATE * candidate(dhidden, b1.shape)
+        w2, b2 = w2 - RATE * hidden.T @ dmiss, b2 - RATE * candidate(dmiss, b2.shape)
