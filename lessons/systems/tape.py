@@ -580,9 +580,9 @@ def by_hand(run: Run) -> None:
 # %% [markdown]
 # ## No recursion, and no cycles
 #
-# Most engines of this size walk the graph by a function that calls itself, and keep in each node a closure that knows
-# the node. Both are fine for a lesson and fail in use. A recurrent network over 1,000 steps is deeper than Python's
-# stack. And a closure that knows the node to which it belongs is a cycle: nothing of the graph is freed until the
+# Many small engines walk the graph by a function that calls itself, and keep in each node a closure that knows the
+# node. Both are easy to read and fail in use. A recurrent network over 1,000 steps is deeper than Python's recursion
+# limit. And a closure that knows the node to which it belongs is a cycle: nothing of the graph is freed until the
 # garbage collector comes by, and it may come late, since it counts objects and not the gigabytes that they hold.
 #
 # Here is such a node, to compare. The collector is switched off while we look, so that only reference counts can free
