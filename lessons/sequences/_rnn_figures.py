@@ -68,9 +68,13 @@ def unrolled_graph() -> Figure:
         node(folded, 0, y, label)
     arrow(folded, (0, -1), (0, 0))
     arrow(folded, (0, 0), (0, 1))
-    arrow(folded, (0.12, 0.12), (0.12, -0.12), connectionstyle="arc3,rad=-2.6", shrinkA=10, shrinkB=10)
-    folded.text(0.95, 0, r"$W_{hh}$", ha="left", va="center", fontsize=12)
-    folded.set(xlim=(-0.7, 1.6), ylim=(-1.5, 1.5), title="One network with a loop ...")
+    angle = np.linspace(0.72 * np.pi, -0.72 * np.pi, 60)
+    loop = np.stack([0.52 + 0.4 * np.cos(angle), 0.42 * np.sin(angle)])
+    folded.plot(*loop, color="0.5", linewidth=1)
+    arrow(folded, tuple(loop[:, -4]), tuple(loop[:, -1]), shrinkA=0, shrinkB=0)
+    folded.text(1.0, 0, r"$W_{hh}$", ha="left", va="center", fontsize=12)
+    folded.set(xlim=(-0.7, 1.7), ylim=(-1.3, 1.3))
+    folded.set_title("A loop ...", fontsize=11)
 
     places = {f"h{t}": (1.6 * t, 0.0) for t in range(_STEPS + 1)}
     places |= {f"x{t}": (1.6 * t, -1.0) for t in range(1, _STEPS + 1)}
@@ -84,10 +88,10 @@ def unrolled_graph() -> Figure:
         axes.text(*middle, label, ha="center", va="center", fontsize=11, color=VERMILLION, bbox=blank)
     for t in range(1, _STEPS + 1):
         axes.text(1.6 * t + 0.28, 0.3, r"$\times(1 - h_t^2)$".replace("_t", f"_{t}"), fontsize=8.5, color=VERMILLION)
-    axes.set(xlim=(-0.5, 1.6 * _STEPS + 0.95), ylim=(-1.5, 1.5), title="... is a deep network with shared weights")
+    axes.set(xlim=(-0.5, 1.6 * _STEPS + 0.95), ylim=(-1.3, 1.3))
+    axes.set_title("... is a deep network whose layers share their weights", fontsize=11)
     for target in (folded, axes):
         target.set_axis_off()
-        target.title.set_fontsize(11)
     figure.supxlabel("Arrows point forward; vermillion: what a gradient is multiplied by on its way back", fontsize=10)
     return figure
 
@@ -145,20 +149,14 @@ def lags(untrained: Mapping[str, Mapping[float, np.ndarray]], networks: Mapping[
 
 def _curves(axes: Any, trainings: Sequence[Any], colour: str, label: str) -> None:
     for k, one in enumerate(trainings):
-        axes.plot(one.characters, one.held_out, color=colour, linewidth=1.5, alpha=0.8, label=label if k == 0 else None)
+        thousands = np.array(one.characters) / 1000
+        axes.plot(thousands, one.held_out, color=colour, linewidth=1.5, alpha=0.8, label=label if k == 0 else None)
 
 
-def _line(axes: Any, height: float, text: str, **style: Any) -> None:
-    axes.axhline(height, color="0.45", linewidth=1, **{"linestyle": "--", **style})
-    axes.annotate(
-        text,
-        (1, height),
-        (3, 0),
-        xycoords=("axes fraction", "data"),
-        textcoords="offset points",
-        va="center",
-        fontsize=8.5,
-    )
+def _line(axes: Any, height: float, text: str, style: str = "--") -> None:
+    axes.axhline(height, color="0.45", linewidth=1, linestyle=style)
+    place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "va": "center", "fontsize": 8.5}
+    axes.annotate(text, (1, height), (3, 0), **place)
 
 
 def bits(
@@ -172,34 +170,21 @@ def bits(
     left, right = figure.subplots(1, 2, width_ratios=(1.25, 1))
     for kind, runs in trained.items():
         _curves(left, runs, COLOURS[kind], f"{kind}, state of {runs[0].model.hidden}")
-    shown: list[float] = []
-    for order, height in enumerate(n_grams):
-        crowded = any(abs(height - other) < 0.12 for other in shown)
-        left.axhline(height, color="0.45", linewidth=1, linestyle="--")
-        if not crowded:
-            shown.append(float(height))
-            alike = [str(n) for n, other in enumerate(n_grams) if abs(other - height) < 0.12 and n >= order]
-            text = f"{' and '.join(alike)}-gram"
-            left.annotate(
-                text,
-                (1, height),
-                (3, 0),
-                xycoords=("axes fraction", "data"),
-                textcoords="offset points",
-                va="center",
-                fontsize=8.5,
-            )
-    left.set(
-        xlabel="characters trained on",
-        ylabel="bits per character, held-out text",
-        title="Text: networks against tables of counts",
-        xscale="log",
-    )
-    left.legend(fontsize=9)
+    close = 0.1  # lines that lie closer together share their label
+    for height in n_grams:
+        alike = [n for n, other in enumerate(n_grams) if abs(other - height) < close]
+        first = height == n_grams[alike[0]]
+        _line(left, height, " and ".join(map(str, alike)) + "-gram" if first else "")
+    left.set(xlabel="characters trained on, in thousands", ylabel="bits per character, held-out text")
+    left.set_title("Text: networks against tables of counts")
+    left.legend(fontsize=9, loc="center left")
     _curves(right, source, PURPLE, f"RNN, state of {source[0].model.hidden}")
-    for height, text in zip(entropies, ("no\nmemory", "one step\nof memory", "entropy\nrate"), strict=True):
-        _line(right, height, text, linestyle="-" if text.startswith("entropy") else "--")
-    right.set(xlabel="symbols trained on", title="A source with known entropy", xscale="log", ylabel="bits per symbol")
+    alone, after_one, rate = entropies
+    _line(right, alone, "no\nmemory")
+    _line(right, after_one, "one step\nof memory")
+    _line(right, rate, "entropy\nrate", "-")
+    right.set(xlabel="symbols trained on, in thousands", ylabel="bits per symbol")
+    right.set_title("A source with known entropy")
     right.legend(fontsize=9)
     return figure
 
@@ -217,7 +202,7 @@ def context(lengths: Sequence[int], measured: Mapping[str, np.ndarray], counted:
     axes.set(
         xlabel="characters read before the prediction",
         ylabel="bits per character, held-out text",
-        title="Beyond some thirty characters, the past is hardly used",
+        title="Networks look further back than tables, but not far",
     )
     axes.legend()
     return figure
