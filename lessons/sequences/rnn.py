@@ -48,8 +48,8 @@ lesson = Lesson(
         year=2017,
         link="http://kevinzakka.github.io/2017/07/20/rnn/",
     ),
-    headline="A recurrent network comes down to the entropy rate of a source that needs two steps of memory, and "
-    "on real text an LSTM predicts the next letter better than any n-gram.",
+    headline="A recurrent network comes down to the entropy rate of a source that needs two steps of memory, and on "
+    "real text a few LSTMs together predict the next letter better than any n-gram.",
     needs=("backward_passes",),
     minutes=2,
     exercises=5,
@@ -656,8 +656,8 @@ def the_lstm_cell(run: Run) -> None:
 #
 # steps: every step for $\beta = 0$, every 14 steps for $\beta = 3$. So the forget gate usually begins open. Felix
 # Gers, Jürgen Schmidhuber and Fred Cummins gave the LSTM its forget gate in [Learning to Forget][gers] (2000);
-# [Rafal Jozefowicz, Wojciech Zaremba and Ilya Sutskever][jozefowicz] (2015) found that a bias of 1 makes up for
-# most of the gap between an LSTM and better-looking designs.
+# [Rafal Jozefowicz, Wojciech Zaremba and Ilya Sutskever][jozefowicz] (2015) found that a bias of 1 closes
+# the gap between the LSTM and its later rival, the GRU.
 #
 # [gers]: https://doi.org/10.1162/089976600300015015
 # [jozefowicz]: https://proceedings.mlr.press/v37/jozefowicz15.html
@@ -710,10 +710,10 @@ def how_long_a_cell_remembers(run: Run) -> None:
 
 
 # %%
-def exists(*shapes: tuple[int, ...]) -> bool:
-    """Say whether the product of matrices of these shapes exists."""
+def exists(left: tuple[int, int], right: tuple[int, int]) -> bool:
+    """Say whether the product of two matrices of these shapes exists."""
     try:
-        np.linalg.multi_dot([np.zeros(shape) for shape in shapes])
+        np.zeros(left) @ np.zeros(right)
     except ValueError:
         return False
     return True
@@ -918,13 +918,16 @@ class NGrams:
         return -np.log2(self.probabilities(blocks))
 
 
+ORDER = 6  # the longest context; longer ones are hardly ever seen twice in a text of this size
+
+
 @lesson.step("What counting can do")
 def counting(run: Run) -> None:
     text = load_text()
     if run.size == "quick":
         text = text._replace(test=text.test[::4])
     run.results["text"] = text
-    models = NGrams(text.train, 5, len(ALPHABET))
+    models = NGrams(text.train, ORDER, len(ALPHABET))
     contexts = [text.test[k % 10, : k % 7] for k in range(100)] + [
         run.rng.integers(0, len(ALPHABET), 5) for _ in range(100)
     ]
@@ -933,7 +936,7 @@ def counting(run: Run) -> None:
     after = np.array([models.next_symbol(text.test[0, :t])[text.test[0, t]] for t in range(1, 60)])
     run.claim(
         "the whole text at once, against one context at a time",
-        error(models.probabilities(text.test[:1])[5, 0, :59], after),
+        error(models.probabilities(text.test[:1])[-1, 0, :59], after),
         below=1e-12,
     )
     by_hand = NGrams(as_symbols("abab")[None], 1, len(ALPHABET)).next_symbol(as_symbols("a"))[as_symbols("b")[0]]
@@ -960,7 +963,7 @@ def counting(run: Run) -> None:
 @lesson.step("A trap in the data: repeated paragraphs")
 def a_trap_in_the_data(run: Run) -> None:
     text, careless = run.results["text"], load_text(keep_repeated=True)
-    honest = float(run.results["n-gram bits"][-1])
+    honest = float(run.results["n-gram bits"][5])
     leaked = float(NGrams(careless.train, 5, len(ALPHABET)).bits(careless.test)[-1].mean())
     run.note(
         f"The text of Python {text.python}: {text.train.size:,} characters to train, "
@@ -1231,7 +1234,9 @@ def known_entropy(run: Run) -> None:
         model = CharacterModel("RNN", len(table), size)
         batches = fresh_pieces(table, streams, length, np.random.default_rng([run.seed, 2, seed]))
         progress = functools.partial(run.progress, description=f"Markov source, seed {seed}")
-        trained.append(train(model, batches, steps, rate_of_learning, test, 10, progress))
+        trained.append(
+            train(model, batches, steps, rate_of_learning, test, run.pick(quick=5, default=10, full=20), progress)
+        )
         above.append((model.bits(test)[:, 1:] - ideal).mean(axis=1))
     excess, margin = mean_and_margin(np.mean(above, axis=0))
     run.results["source"] = {
@@ -1352,8 +1357,6 @@ def real_text(run: Run) -> None:
     for kind in KINDS:
         run.claim(f"{kind}: bits below single letters (order 0)", float(n_grams[0] - scores[kind].max()), above=0.8)
     if run.size != "quick":
-        over_seeds = mean_and_margin(scores["LSTM"] - n_grams[order])
-        run.claim(f"LSTM minus the {order}-gram model, plus the margin over seeds", sum(over_seeds), below=0.0)
         run.claim("LSTM minus RNN, plus the margin over seeds", difference + margin, below=0.0)
         for name in list(by_block)[2:]:
             run.claim(
@@ -1374,6 +1377,13 @@ def real_text(run: Run) -> None:
         },
     )
 
+
+# %% [markdown]
+# A default run with Python 3.11 says: the best table needs 1.95 bits per character, the RNN $2.01 \pm 0.01$, one LSTM
+# $1.90 \pm 0.03$, three LSTMs together 1.80, and with the table 1.67. So an RNN that was trained for a minute does not
+# yet beat a table that was counted in a tenth of a second. An LSTM does by a little, less than another held-out text
+# might change; three of them, averaged, do so clearly. And the two kinds of models know different things, or their
+# mixture would not be the best of all.
 
 # %% [markdown]
 # ## Samples
@@ -1526,9 +1536,11 @@ def what_training_does(run: Run) -> None:
 # at all earlier positions directly instead of carrying them along ([attention][bahdanau], Dzmitry Bahdanau,
 # Kyunghyun Cho and Yoshua Bengio, 2014; without any recurrence, [Ashish Vaswani and others][vaswani], 2017), or
 # keep a linear recurrence whose matrix is made to sit at the edge ([Albert Gu, Karan Goel and Christopher Ré][gu],
-# 2021). And on a text as small as ours, a table of counts is hard to beat: see the last row of the experiment,
-# where it helps the networks.
+# 2021).
+# And on a text as small as ours a table of counts is hard to beat, the more so with the better smoothing of Reinhard
+# Kneser and Hermann Ney ([1995][kneser]), which we left out.
 #
+# [kneser]: https://doi.org/10.1109/ICASSP.1995.479394
 # [bahdanau]: https://arxiv.org/abs/1409.0473
 # [vaswani]: https://arxiv.org/abs/1706.03762
 # [gu]: https://arxiv.org/abs/2111.00396
@@ -1568,7 +1580,7 @@ def how_far_back(run: Run) -> None:
     run.figure(
         "rnn-context",
         figures.context(lengths, measured, count_bits),
-        alt="Bits per character over the number of characters that are read. The n-gram models stop at order 5; "
+        alt="Bits per character over the number of characters that are read. The n-gram models stop at order 6; "
         "RNN and LSTM need more characters to come as low, and gain nothing beyond twenty.",
         data={"lengths": lengths, "counted": count_bits, **measured},
     )
@@ -1823,7 +1835,7 @@ def _(dh, x, h, w_xh, w_hh):
 # %% [markdown]
 # What would such a mistake do? Key `w` lets a small network learn to repeat the symbol that it read three steps ago.
 # Many of the bugs do not stop it: an orthogonal matrix keeps some of the past by itself, and the readout learns to find
-# it there. It is only worse, by a factor of sixty if no gradient comes back through time.
+# it there. It is only worse, more than ten times so if no gradient comes back through time.
 
 
 # %%

@@ -10,6 +10,7 @@ import pytest
 
 import minigrad as mg
 from lessons.anatomy import Run
+from lessons.anatomy.consequence import side_by_side
 from lessons.data.errors import DataError
 from lessons.sequences import _rnn_text, rnn
 from lessons.sequences.rnn import lesson
@@ -140,6 +141,14 @@ def test_truncation_cuts_exactly_what_crosses():
 def test_half_lives():
     assert rnn.half_life(0.0) == pytest.approx(1, rel=1e-12)
     assert rnn.sigmoid(3.0) ** rnn.half_life(3.0) == pytest.approx(0.5, rel=1e-12)
+
+
+def test_without_a_gradient_through_time_the_small_network_learns_far_less():
+    exercise = lesson.exercise_named("rnn_backward")
+    wrong = exercise.mistakes["forgets what comes from the later steps"]
+    compared = side_by_side(exercise.consequence, wrong, exercise.solution, seconds=60, steps=300)
+    assert compared.yours.smooth()[-1] > 10 * compared.right.smooth()[-1]
+    assert compared.yours.smooth()[-1] < 0.5 * compared.yours.losses[0], "and yet it learns"
 
 
 # ---- n-grams
@@ -321,6 +330,6 @@ def test_figure_of_the_bits_shows_the_curves_and_the_lines(run):
 
 def test_figure_of_the_context_shows_all_models(run):
     shown = data(run, "rnn-context")
-    assert len(shown["counted"]) == 6
+    assert len(shown["counted"]) == rnn.ORDER + 1
     assert len(shown["RNN"]) == len(shown["LSTM"]) == len(shown["lengths"])
     assert shown["counted"][0] > shown["counted"][3]
