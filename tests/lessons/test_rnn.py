@@ -262,6 +262,9 @@ def test_repeated_paragraphs_are_left_out_unless_kept():
     assert text.repeated == pytest.approx(0.2, abs=0.02)
     assert text.train.shape == (160, 1500)
     assert text.test.shape == (40, 1500)
+    whole = "\n".join(_rnn_text.paragraphs({"first": topics["first"]}))
+    assert _rnn_text.as_text(text.train[:4].ravel()) == whole[:6000]
+    assert _rnn_text.as_text(text.test[0]) == whole[6000:7500], "every fifth block is held out"
     assert len(set(_rnn_text.as_text(text.test.ravel()).split("\n"))) > 2000
     assert _rnn_text.as_text(_rnn_text.as_symbols("a b\n_")) == "a b\n_"
 
