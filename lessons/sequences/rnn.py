@@ -1454,8 +1454,9 @@ def samples(run: Run) -> None:
 # ## What training does to the gradient
 #
 # Back to the vanishing gradient, now in networks that have learned something. Take the loss of one character, and
-# measure the gradient with respect to the state $k$ steps before it. An untrained RNN with an orthogonal matrix
-# starts at the edge. Training moves it, to where the text wants it to be.
+# measure the gradient with respect to the state $k$ steps before it. The untrained RNN forgets fast although its matrix
+# is orthogonal: its inputs are so strong that most of the tanh are flat. Training opens both networks to the past, by
+# several powers of ten at lag 50; the LSTM comes out ahead. Both still lose a factor of ten in ten steps or so.
 
 
 # %%
@@ -1471,12 +1472,8 @@ def gradient_by_lag(model: CharacterModel, symbols: np.ndarray) -> np.ndarray:
     loss = F.cross_entropy(model.readout(states[-1][0]), mg.tensor(symbols[-1]), reduction="sum")
     flat = [part for state in states for part in state]
     gradients = mg.autograd.grad(loss, flat, allow_unused=True)
-    squares = np.array(
-        [
-            0.0 * part.detach().numpy().sum(axis=1) if g is None else (g.numpy() ** 2).sum(axis=1)
-            for part, g in zip(flat, gradients, strict=True)
-        ]
-    )
+    nothing = np.zeros(symbols.shape[1])  # the readout does not look at the last c
+    squares = np.array([nothing if g is None else (g.numpy() ** 2).sum(axis=1) for g in gradients])
     norms = np.sqrt(squares.reshape(len(states), -1, symbols.shape[1]).sum(axis=1)).mean(axis=1)[::-1]
     return norms / norms[0]
 
@@ -1509,6 +1506,9 @@ def what_training_does(run: Run) -> None:
     if run.size != "quick":
         ratio = float(measured["LSTM trained"][-1] / measured["RNN trained"][-1])
         run.claim("gradient at lag 50 after training: LSTM divided by RNN", ratio, above=1.0)
+        for kind in KINDS:
+            opened = float(measured[f"{kind} trained"][-1] / measured[f"{kind} untrained"][-1])
+            run.claim(f"{kind}, gradient at lag 50: trained divided by untrained", opened, above=10.0)
     run.figure(
         "rnn-lag",
         figures.lags(run.results["lag"], measured),
@@ -1535,6 +1535,7 @@ def what_training_does(run: Run) -> None:
 # Kyunghyun Cho and Yoshua Bengio, 2014; without any recurrence, [Ashish Vaswani and others][vaswani], 2017), or
 # keep a linear recurrence whose matrix is made to sit at the edge ([Albert Gu, Karan Goel and Christopher Ré][gu],
 # 2021).
+#
 # And on a text as small as ours a table of counts is hard to beat, the more so with the better smoothing of Reinhard
 # Kneser and Hermann Ney ([1995][kneser]), which we left out.
 #
@@ -2016,7 +2017,11 @@ def check_bits(candidate):
     for rows, symbols, scale in ((6, 4, 1.0), (9, 11, 5.0), (5, 7, 1000.0)):
         logits, targets = scale * rng.normal(size=(rows, symbols)), rng.integers(0, symbols, rows)
         nats = F.cross_entropy(mg.tensor(logits), mg.tensor(targets)).item()
-        verdicts.append(Verdict.from_arrays("bits", candidate(logits.copy(), targets.copy()), nats / np.log(2), 1e-9))
+        yours = candidate(logits.copy(), targets.copy())
+        verdict = Verdict.from_arrays("bits", yours, nats / np.log(2), 1e-9)
+        if not verdict.passed and Verdict.from_arrays("nats", yours, nats, 1e-9).passed:
+            verdict = Verdict(False, (*verdict.lines, "Yours is ln 2 times what is wanted: these are nats, not bits."))
+        verdicts.append(verdict)
     return Verdict.all(*verdicts)
 
 

@@ -143,6 +143,13 @@ def test_half_lives():
     assert rnn.sigmoid(3.0) ** rnn.half_life(3.0) == pytest.approx(0.5, rel=1e-12)
 
 
+def test_nats_are_called_nats():
+    exercise = lesson.exercise_named("bits_per_character")
+    assert any("nats, not bits" in line for line in exercise.check(exercise.mistakes["gives nats"]).lines)
+    others = [name for name in exercise.mistakes if name != "gives nats"]
+    assert not any("nats" in line for name in others for line in exercise.check(exercise.mistakes[name]).lines)
+
+
 def test_without_a_gradient_through_time_the_small_network_learns_far_less():
     exercise = lesson.exercise_named("rnn_backward")
     wrong = exercise.mistakes["forgets what comes from the later steps"]
