@@ -335,7 +335,7 @@ def test_figure_of_the_bits_shows_the_curves_and_the_lines(run):
         assert curves.shape == (2, len(shown[f"{kind} characters"]))
         assert (curves[:, -1] < curves[:, 0]).all()
         assert np.allclose(curves[:, -1], run.results["networks"]["scores"][kind], rtol=1e-6)
-    assert (shown["source"][:, -1] > shown["entropies"][2] - 0.1).all()
+    assert (shown["source"][:, -1] > shown["entropies"][2]).all(), "nothing is better than the source itself"
 
 
 def test_figure_of_the_context_shows_all_models(run):
