@@ -27,6 +27,7 @@ T = TypeVar("T")
 ShowProgress = Callable[[Iterable[Any], str, "int | None"], Iterable[Any]]
 
 SIZES = ("quick", "default", "full")
+LAST_FRAME = 2000  # milliseconds for which an animation shows its last frame at least
 
 
 @dataclass(frozen=True)
@@ -191,24 +192,37 @@ class Run:
         Jupyter the figure is displayed.  Raises ``ValueError`` for a name that is no plain file name or was
         used before in this run's folder, and for an empty ``alt``.
         """
-        if not name.replace("-", "").replace("_", "").isalnum():
-            raise ValueError(f"figure: the name must be letters, digits, - and _, got {name!r}")
-        if self.out is not None and name in self._figure_names:
-            raise ValueError(f"figure: this run has already drawn a figure called {name!r}")
-        if not alt.strip():
-            raise ValueError(f"figure {name!r}: alt must say in words what the figure shows")
-        self._figure_names.add(name)
-        files: list[Path] = []
+        self._require_figure_name(name, alt)
+        files: tuple[Path, ...] = ()
         if self.out is not None:
-            for suffix, content in _figure_files(name, fig, alt, data or {}):
-                path = self.out / f"{name}{suffix}"
-                write_atomically(path, content)
-                files.append(path)
+            files = self._write_all(name, _figure_files(name, fig, alt, data or {}))
         elif "IPython" in sys.modules:
-            _show_in_notebook(fig)
+            _show_in_notebook(_png(fig, 100))
         if "matplotlib.pyplot" in sys.modules:
             sys.modules["matplotlib.pyplot"].close(fig)
-        self._section.items.append(Figure(name, alt, tuple(files)))
+        self._section.items.append(Figure(name, alt, files))
+
+    def animation(
+        self,
+        name: str,
+        frames: Iterable[MatplotlibFigure],
+        alt: str,
+        data: Mapping[str, Any] | None = None,
+        milliseconds: int = 150,
+    ) -> None:
+        """Save figures as the moving picture NAME.gif, the last one as NAME.png, and their arrays as NAME.npz.
+
+        Each of ``frames`` is drawn before the next one is asked for, so a generator may change one figure and yield it
+        again.  Each is shown for ``milliseconds``, the last one for `LAST_FRAME` at least; then it begins again.
+        For the rest see `figure`.  Raises ``ValueError`` also when there are no frames, or of unequal sizes.
+        """
+        self._require_figure_name(name, alt)
+        files: tuple[Path, ...] = ()
+        if self.out is not None:
+            files = self._write_all(name, _animation_files(name, frames, alt, data or {}, milliseconds))
+        elif "IPython" in sys.modules:
+            _show_in_notebook(dict(_animation_files(name, frames, alt, {}, milliseconds))[".gif"])
+        self._section.items.append(Figure(name, alt, files))
 
     # ---- what came of it
 
@@ -240,6 +254,23 @@ class Run:
         self._record(Claim(text, None, "runs to its end", False, "error", problem))
 
     # ---- inside
+
+    def _require_figure_name(self, name: str, alt: str) -> None:
+        if not name.replace("-", "").replace("_", "").isalnum():
+            raise ValueError(f"figure: the name must be letters, digits, - and _, got {name!r}")
+        if self.out is not None and name in self._figure_names:
+            raise ValueError(f"figure: this run has already drawn a figure called {name!r}")
+        if not alt.strip():
+            raise ValueError(f"figure {name!r}: alt must say in words what the figure shows")
+        self._figure_names.add(name)
+
+    def _write_all(self, name: str, contents: Iterable[tuple[str, bytes]]) -> tuple[Path, ...]:
+        assert self.out is not None
+        files: list[Path] = []
+        for suffix, content in contents:
+            files.append(self.out / f"{name}{suffix}")
+            write_atomically(files[-1], content)
+        return tuple(files)
 
     @property
     def _section(self) -> Section:
@@ -331,9 +362,49 @@ def _figure_files(name: str, fig: MatplotlibFigure, alt: str, data: Mapping[str,
         svg = io.BytesIO()
         fig.savefig(svg, format="svg", metadata={"Date": None, "Title": alt})
     yield ".svg", svg.getvalue()
+    yield ".png", _png(fig, 150, alt)
+    yield from _data_file(data)
+
+
+def _animation_files(
+    name: str, frames: Iterable[MatplotlibFigure], alt: str, data: Mapping[str, Any], milliseconds: int
+) -> Iterator[tuple[str, bytes]]:
+    """The animation's files as (suffix, content); the same frames give the same bytes on every run."""
+    from PIL import Image  # Matplotlib needs Pillow, so it is there
+
+    pictures: list[Image.Image] = []
+    for fig in frames:
+        with Image.open(io.BytesIO(_png(fig, 80))) as drawn:
+            pictures.append(drawn.convert("RGB"))
+    if not pictures:
+        raise ValueError(f"animation {name!r}: there are no frames")
+    if len({picture.size for picture in pictures}) > 1:
+        raise ValueError(f"animation {name!r}: the frames must all have the size of the first")
+    # One palette for all frames, from a few of them: with a palette each, what stands still would flicker.
+    width, height = pictures[0].size
+    chosen = [pictures[k * (len(pictures) - 1) // 3] for k in range(4)]
+    sheet = Image.new("RGB", (width, 4 * height))
+    for k, picture in enumerate(chosen):
+        sheet.paste(picture, (0, k * height))
+    palette = sheet.quantize(256)
+    first, *rest = (picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures)
+    times = [milliseconds] * len(rest) + [max(milliseconds, LAST_FRAME)]
+    gif = io.BytesIO()
+    first.save(
+        gif, "GIF", save_all=True, append_images=rest, duration=times, loop=0, comment=alt.encode(), optimize=False
+    )
+    yield ".gif", gif.getvalue()
+    yield ".png", _png(fig, 150, alt)
+    yield from _data_file(data)
+
+
+def _png(fig: MatplotlibFigure, dpi: int, alt: str = "") -> bytes:
     png = io.BytesIO()
-    fig.savefig(png, format="png", dpi=150, metadata={"Software": None, "Description": alt})
-    yield ".png", png.getvalue()
+    fig.savefig(png, format="png", dpi=dpi, metadata={"Software": None, "Description": alt or None})
+    return png.getvalue()
+
+
+def _data_file(data: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
     if data:
         arrays = io.BytesIO()
         contents: dict[str, Any] = {key: np.asarray(value) for key, value in data.items()}
@@ -341,8 +412,6 @@ def _figure_files(name: str, fig: MatplotlibFigure, alt: str, data: Mapping[str,
         yield ".npz", arrays.getvalue()
 
 
-def _show_in_notebook(fig: MatplotlibFigure) -> None:
+def _show_in_notebook(picture: bytes) -> None:
     display = importlib.import_module("IPython.display")
-    png = io.BytesIO()
-    fig.savefig(png, format="png", dpi=100)
-    display.display(display.Image(png.getvalue()))
+    display.display(display.Image(picture))

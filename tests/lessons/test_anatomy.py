@@ -287,6 +287,74 @@ def test_two_figures_of_one_name_are_refused(tmp_path):
         run.figure("curve", draw(), alt="a line")
 
 
+def growing_line(count=3):
+    figure = draw()
+    for k in range(count):
+        figure.axes[0].plot([k, k], [1, 2])
+        yield figure
+
+
+def test_an_animation_is_a_gif_with_its_last_frame_and_the_same_each_time(tmp_path):
+    from PIL import Image
+
+    contents = []
+    for folder in (tmp_path / "first", tmp_path / "second"):
+        run = Run(out=folder)
+        run.animation("lines", growing_line(), alt="a line after a line", data={"y": [1.0]}, milliseconds=70)
+        assert sorted(path.name for path in folder.iterdir()) == ["lines.gif", "lines.npz", "lines.png"]
+        assert [path.suffix for path in run.sections[0].items[0].files] == [".gif", ".png", ".npz"]
+        contents.append({path.name: path.read_bytes() for path in folder.iterdir()})
+    assert contents[0] == contents[1]
+
+    def on_white(frame):  # the share of the picture that is not white
+        return float((np.asarray(frame.convert("L")) < 200).mean())
+
+    with Image.open(tmp_path / "first" / "lines.gif") as gif, Image.open(tmp_path / "first" / "lines.png") as last:
+        assert (gif.n_frames, gif.info["loop"], gif.info["comment"]) == (3, 0, b"a line after a line")
+        times, shares = [], []
+        for k in range(3):
+            gif.seek(k)
+            times.append(gif.info["duration"])
+            shares.append(on_white(gif))
+        assert times == [70, 70, 2000]
+        assert shares == sorted(shares)
+        assert len(set(shares)) == 3, "each frame is drawn as it was when it was yielded"
+        assert on_white(last) == pytest.approx(shares[-1], rel=0.2)
+
+
+def test_an_animation_without_a_folder_draws_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = Run()
+    run.animation("lines", (pytest.fail("a frame was drawn") for _ in range(2)), alt="a line")
+    assert run.sections[0].items[0].files == ()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_animation_without_a_folder_is_displayed_in_a_notebook(monkeypatch):
+    shown = []
+    display = types.SimpleNamespace(Image=lambda gif: gif, display=shown.append)
+    monkeypatch.setitem(sys.modules, "IPython", types.ModuleType("IPython"))
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    Run().animation("lines", growing_line(), alt="a line")
+    assert [gif[:4] for gif in shown] == [b"GIF8"]
+
+
+def test_an_animation_that_cannot_be_one_is_refused(tmp_path):
+    run = Run(out=tmp_path)
+    with pytest.raises(ValueError, match="no frames"):
+        run.animation("none", [], alt="nothing")
+    other = draw()
+    other.set_size_inches(3, 3)
+    with pytest.raises(ValueError, match="the size of the first"):
+        run.animation("sizes", [draw(), other], alt="two sizes")
+    with pytest.raises(ValueError, match="alt"):
+        run.animation("words", growing_line(), alt="")
+    run.animation("lines", growing_line(), alt="a line")
+    with pytest.raises(ValueError, match="already"):
+        run.figure("lines", draw(), alt="a line")
+    assert {path.stem for path in tmp_path.iterdir()} == {"lines"}
+
+
 @pytest.mark.parametrize("interrupted", ["os.replace", "os.getpid"])
 def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, interrupted):
     path = tmp_path / "report.json"
