@@ -514,26 +514,22 @@ def number_of_channels(run: Run) -> None:
     run.claim("V, against each channel sampled alone", np.abs(v - alone).max(), equals=0)
 
 
-@lesson.step("Smaller slips in the post")
-def smaller_slips(run: Run) -> None:
-    run.table(
-        "Notation (N) and wording (W)",
-        ("kind", "the post", "better"),
-        [
-            ("N", "'the subscript t here stands for target'", "superscript: it is written x^t, y^t"),
-            ("W", "meshgrid and (x^s, y^s) are 'sets of indices'", "coordinates from -1 to 1; indices are integers"),
-            (
-                "W",
-                "pooling 'acts identically for all input samples'",
-                "its windows do; which maximum wins depends on them",
-            ),
-            (
-                "W",
-                "the transformer is 'superior to the Pooling operator in all regards'",
-                "it does another job: the paper's own networks, and ours below, have both",
-            ),
-        ],
-    )
+lesson.smaller_slips(
+    [
+        ("N", "'the subscript t here stands for target'", "superscript: it is written x^t, y^t"),
+        ("W", "meshgrid and (x^s, y^s) are 'sets of indices'", "coordinates from -1 to 1; indices are integers"),
+        (
+            "W",
+            "pooling 'acts identically for all input samples'",
+            "its windows do; which maximum wins depends on them",
+        ),
+        (
+            "W",
+            "the transformer is 'superior to the Pooling operator in all regards'",
+            "it does another job: the paper's own networks, and ours below, have both",
+        ),
+    ]
+)
 
 
 # %% [markdown]

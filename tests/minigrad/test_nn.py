@@ -583,7 +583,7 @@ def test_conversion_to_other_dtypes() -> None:
     ("call", "kind", "message"),
     [
         (lambda n: n.to(mg.int64), errors.DtypeError, "to: modules are converted to floating dtypes only, got int64"),
-        (lambda n: n.to("cuda"), errors.DtypeError, "cuda"),
+        (lambda n: n.to("mps"), errors.DeviceError, "mps"),
         (lambda n: n.train("yes"), errors.ArgumentTypeError, "train: mode must be True or False, got str"),
         (
             lambda n: n.register_parameter("a.b", None),
