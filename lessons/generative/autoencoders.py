@@ -30,6 +30,7 @@ from lessons.anatomy import Lesson, Run, Source, Term, Verdict
 from lessons.data.digits import Digits, load_digits
 from lessons.generative import _autoencoders_figures as figures
 from lessons.lab.recorded import recorded_by_torch
+from lessons.lab.sources import COURSE_NOTES
 from lessons.lab.statistics import with_margin
 from lessons.lab.threads import one_thread
 from lessons.lab.training import fit, outputs
@@ -415,9 +416,10 @@ def the_linear_denoiser(run: Run) -> None:
 # %%
 @lesson.erratum(
     "W",
-    "the features need not be lower-dimensional (course notes)",
+    "the features need not be lower-dimensional",
     printed="features need to be lower dimensional than the data",
     right="a plain autoencoder needs a bottleneck; one that must restore spoiled inputs does not",
+    source=COURSE_NOTES,
 )
 def no_bottleneck_needed(run: Run) -> None:
     x = some_data(np.random.default_rng(2008)) + 0.5

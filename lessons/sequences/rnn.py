@@ -29,6 +29,7 @@ import minigrad as mg
 import minigrad.nn.functional as F
 from lessons.anatomy import Lesson, Run, Source, Term, Verdict
 from lessons.lab.recorded import recorded_by_torch
+from lessons.lab.sources import COURSE_NOTES
 from lessons.lab.statistics import mean_and_margin, with_margin
 from lessons.lab.threads import one_thread
 from lessons.sequences import _rnn_figures as figures
@@ -767,6 +768,7 @@ def nine_digits(run: Run) -> None:
     "the shape of W^l in a multilayer LSTM",
     printed="(i, f, o, g) = (sigm, sigm, sigm, tanh) W^l (h_t^{l-1}, h_{t-1}^l), W^l having been [n x 2n] for the RNN",
     right="W^l is 4n x 2n",
+    source=COURSE_NOTES,
 )
 def shape_of_a_deep_lstm(run: Run) -> None:
     n, below = 5, run.rng.normal(size=(1, 5))
