@@ -141,9 +141,10 @@ def draw_manifold(images: np.ndarray, side: int, lines: np.ndarray) -> Figure:
     figure = _figure(6.2, 6.4)
     axes = figure.subplots()
     _sheet(axes, images, side)
+    pitch = images.shape[1]
     shown = np.linspace(0, side - 1, 5).round().astype(int)
-    axes.set_xticks(28 * shown + 14, [f"{lines[k]:.1f}" for k in shown])
-    axes.set_yticks(28 * shown + 14, [f"{lines[::-1][k]:.1f}" for k in shown])
+    axes.set_xticks(pitch * (shown + 0.5), [f"{lines[k]:.1f}" for k in shown])
+    axes.set_yticks(pitch * (shown + 0.5), [f"{lines[::-1][k]:.1f}" for k in shown])
     axes.set(xlabel=r"$z_1$ (normal quantiles)", ylabel=r"$z_2$ (normal quantiles)")
     axes.set_title("What the decoder makes of the prior, in equal shares", fontsize=11)
     return figure
@@ -154,7 +155,8 @@ def draw_styles(images: np.ndarray) -> Figure:
     figure = _figure(6, 6.3)
     axes = figure.subplots()
     _sheet(axes, images, 10, gap=2)
-    axes.set_xticks(30 * np.arange(10) + 14, [str(digit) for digit in range(10)])
+    pitch = images.shape[1] + 2
+    axes.set_xticks(pitch * (np.arange(10) + 0.5) - 1, [str(digit) for digit in range(10)])
     axes.set_yticks([])
     axes.set(xlabel="class given to the decoder", ylabel="style: one draw of z for each row")
     axes.set_title("Columns keep the class, rows keep the style", fontsize=11)
@@ -167,7 +169,8 @@ def draw_decoders(images: np.ndarray) -> Figure:
     figure = _figure(8, 2.9)
     axes = figure.subplots()
     _sheet(axes, np.clip(images, 0, 1), 10, gap=2)
-    axes.set_yticks(30 * np.arange(3) + 14, ["test digits", r"$\sigma = 1$", r"$\sigma$ trained"])
+    pitch = images.shape[1] + 2
+    axes.set_yticks(pitch * (np.arange(3) + 0.5) - 1, ["test digits", r"$\sigma = 1$", r"$\sigma$ trained"])
     axes.set_xticks([])
     axes.tick_params(length=0)
     axes.set_title("Gaussian decoder: a fixed variance of 1 keeps little of the digit", fontsize=11)
