@@ -2,17 +2,17 @@
 # # The variational autoencoder
 #
 # **The question.** A network that turns random numbers $z$ into images has a likelihood $p(x) = \int p(x \mid z) p(z)
-# dz$ that nobody can compute. How can one train it all the same, by maximising a bound, and how far below the truth is
-# that bound in the end?
+# dz$ that nobody can compute. How can one train it all the same, by maximising a bound, and how far below the truth
+# is that bound in the end?
 #
-# This lesson rebuilds [The autoencoder family][chung] by Jae-Won Chung (2019), and sets two more derivations of the same
-# bound beside it: [A step-by-step derivation of the ELBO][mehrotra] by Aditya Mehrotra (2022), and a student's lecture
-# notes on Justin Johnson's course [Deep Learning for Computer Vision][course]. The three take different roads. Two of
-# them print a last line that is not what they derived, and we will see by how many nats.
+# This lesson rebuilds [The autoencoder family][chung] by Jae-Won Chung (2019), and sets two more derivations of the
+# same bound beside it: [A step-by-step derivation of the ELBO][mehrotra] by Aditya Mehrotra (2022), and a student's
+# lecture notes on Justin Johnson's course [Deep Learning for Computer Vision][course]. The three take different
+# roads. Two of them print a last line that is not what they derived, and we will see by how many nats.
 #
-# The model is from [Auto-Encoding Variational Bayes][kingma] by Diederik P. Kingma and Max Welling (2013). We first train
-# it where every integral is known, so that the truth can be compared with; then on digits, where the truth has to be
-# estimated.
+# The model is from [Auto-Encoding Variational Bayes][kingma] by Diederik P. Kingma and Max Welling (2013). We first
+# train it where every integral is known, so that the truth can be compared with; then on digits, where the truth has
+# to be estimated.
 #
 # [chung]: https://jaewonchung.me/study/machine-learning/Autoencoders
 # [mehrotra]: https://aditmeh.github.io/2022/12/03/ELBO.html
@@ -34,7 +34,7 @@ from lessons.anatomy import Lesson, Run, Source, Term, Verdict
 from lessons.data.digits import Digits, load_digits
 from lessons.generative import _vae_figures as figures
 from lessons.lab.recorded import recorded_by_torch
-from lessons.lab.statistics import mean_and_margin, with_margin
+from lessons.lab.statistics import with_margin
 from lessons.lab.threads import one_thread
 from lessons.lab.training import fit
 from minigrad import nn, optim
@@ -70,9 +70,10 @@ NOTES = Source(
 # %% [markdown]
 # ## A model that is small enough to know everything about
 #
-# One number $z$, drawn from the *prior* $p(z) = N(0, 1)$, makes one number $x$ by adding noise: $p(x \mid z) = N(z, 1)$.
-# Two things are wanted, and here both are known. How likely is an $x$, whatever $z$ made it? A sum of two independent
-# standard normals has variance 2. And which $z$ made this $x$? Half of $x$ was signal, half was noise, on average:
+# One number $z$, drawn from the *prior* $p(z) = N(0, 1)$, makes one number $x$ by adding noise: $p(x \mid z) = N(z,
+# 1)$. Two things are wanted, and here both are known. How likely is an $x$, whatever $z$ made it? A sum of two
+# independent standard normals has variance 2. And which $z$ made this $x$? Half of $x$ was signal, half was noise, on
+# average:
 #
 # $$
 # p(x) = \int p(x \mid z) p(z) dz = N(0, 2),
@@ -83,8 +84,8 @@ NOTES = Source(
 # $p(x)$ is called the *evidence*, $p(z \mid x)$ the *posterior*. With a network between $z$ and $x$, neither has a
 # formula. All logarithms are natural ones, so that everything is measured in *nats*.
 #
-# The judge in this lesson is a plain sum over a fine grid of $z$. For smooth functions that vanish at both ends, such a
-# sum is exact to all digits, and it knows nothing of any derivation.
+# The judge in this lesson is a plain sum over a fine grid of $z$. For smooth functions that vanish at both ends, such
+# a sum is exact to all digits, and it knows nothing of any derivation.
 
 # %%
 LOG_2PI = math.log(2 * math.pi)
@@ -146,8 +147,8 @@ def a_small_model(run: Run) -> None:
 #
 # The left side is called the *log weight* of $z$. Now the three roads.
 #
-# **Chung starts from the distance to the posterior.** Average the line over $q$. The last term becomes a Kullback-Leibler
-# divergence, which is never negative:
+# **Chung starts from the distance to the posterior.** Average the line over $q$. The last term becomes a
+# Kullback-Leibler divergence, which is never negative:
 #
 # $$
 # \log p(x) = \text{ELBO} + \text{KL}(q \| p(z \mid x)),
@@ -168,9 +169,10 @@ def a_small_model(run: Run) -> None:
 # \log p(x) = \log E_q \frac{p(x, z)}{q(z)} \geq E_q \log \frac{p(x, z)}{q(z)}
 # $$
 #
-# The right-hand sides are the same number, the *evidence lower bound*. The first two roads say what the third does not:
-# what Jensen's inequality throws away is exactly $\text{KL}(q \| p(z \mid x))$. It is zero if $q$ is the posterior. Then
-# the weight is the same for all $z$, and a logarithm of something constant may be pulled wherever one likes.
+# The right-hand sides are the same number, the *evidence lower bound*. The first two roads say what the third does
+# not: what Jensen's inequality throws away is exactly $\text{KL}(q \| p(z \mid x))$. It is zero if $q$ is the
+# posterior. Then the weight is the same for all $z$, and a logarithm of something constant may be pulled wherever one
+# likes.
 
 
 # %%
@@ -215,14 +217,14 @@ def three_roads(run: Run) -> None:
 # %% [markdown]
 # ## Errata: two last lines
 #
-# **A reversed divergence.** Mehrotra's derivation is right up to $E_q \log p(x \mid z) + E_q \log p(z) - E_q \log q(z)$.
-# The last two terms are $-\text{KL}(q \| p(z))$, because the average is taken under $q$. The post's last line has the two
-# arguments in the other order. (It also calls $q$ the posterior and writes $p_\phi(z \mid x)$ for it.)
+# **A reversed divergence.** Mehrotra's derivation is right up to $E_q \log p(x \mid z) + E_q \log p(z) - E_q \log
+# q(z)$. The last two terms are $-\text{KL}(q \| p(z))$, because the average is taken under $q$. The post's last line
+# has the two arguments in the other order. (It also calls $q$ the posterior and writes $p_\phi(z \mid x)$ for it.)
 #
 # At $x = 2$ and $q = N(0.5, 0.3)$ the two divergences are 0.377 and 0.981 nats, and one might shrug: the printed
-# expression is lower, so is it not a bound as well, just a looser one? It is not. $\text{KL}(p \| q)$ hardly minds a $q$
-# that is far too wide, and an $x$ far out rewards it. Maximised over $q$, the printed expression passes $\log p(x)$ at $x$
-# near 3, and the better it is optimised, the less it says about the evidence.
+# expression is lower, so is it not a bound as well, just a looser one? It is not. $\text{KL}(p \| q)$ hardly minds a
+# $q$ that is far too wide, and an $x$ far out rewards it. Maximised over $q$, the printed expression passes $\log
+# p(x)$ at $x$ near 3, and the better it is optimised, the less it says about the evidence.
 
 
 # %%
@@ -265,9 +267,9 @@ def reversed_divergence(run: Run) -> None:
 
 
 # %% [markdown]
-# **A divergence that cancels.** The fifth line of the lecture notes subtracts $\text{KL}(q \| p(z))$ and adds it again. The
-# one that is added must be the distance to the *posterior*, as in their own line above. As printed, the two cancel, and
-# $\log p(x)$ would equal $E_q \log p(x \mid z)$ for any $q$ whatever.
+# **A divergence that cancels.** The fifth line of the lecture notes subtracts $\text{KL}(q \| p(z))$ and adds it
+# again. The one that is added must be the distance to the *posterior*, as in their own line above. As printed, the
+# two cancel, and $\log p(x)$ would equal $E_q \log p(x \mid z)$ for any $q$ whatever.
 
 
 # %%
@@ -289,8 +291,8 @@ def divergence_twice(run: Run) -> None:
 
 
 # %% [markdown]
-# Here is the bound as a picture. On the left, $q$ moves and $\log p(x)$ stands still: the ELBO of every $q$ is below it,
-# and the distance is the divergence. On the right, $x$ moves, each time with the best $q$.
+# Here is the bound as a picture. On the left, $q$ moves and $\log p(x)$ stands still: the ELBO of every $q$ is below
+# it, and the distance is the divergence. On the right, $x$ moves, each time with the best $q$.
 
 
 # %%
@@ -324,9 +326,10 @@ def the_bound_as_a_picture(run: Run) -> None:
 # %% [markdown]
 # ## The divergence from the prior, in closed form
 #
-# The encoder of a VAE is a network that reads $x$ and writes the mean $\mu_j$ and the log variance $\log \sigma_j^2$ of a
-# normal distribution for each latent dimension $j = 1, \dots, J$. The logarithm, because a network writes any number and
-# a variance must be positive. For normal distributions, averages are known: $E_q \log q = -\frac{1}{2}(\log 2\pi
+# The encoder of a VAE is a network that reads $x$ and writes the mean $\mu_j$ and the log variance $\log \sigma_j^2$
+# of a normal distribution for each latent dimension $j = 1, \dots, J$. The logarithm, because a network writes any
+# number and a variance must be positive. For normal distributions, averages are known: $E_q \log q =
+# -\frac{1}{2}(\log 2\pi
 # \sigma^2 + 1)$ and $E_q \log p = -\frac{1}{2}(\log 2\pi + \mu^2 + \sigma^2)$. Subtract, and the $2\pi$ goes:
 #
 # $$
@@ -367,7 +370,8 @@ def the_divergence(run: Run) -> None:
 # %% [markdown]
 # ## The decoder, and what "reconstruction loss" means
 #
-# The decoder writes the parameters of a distribution over images, and the first term of the ELBO is its log-likelihood.
+# The decoder writes the parameters of a distribution over images, and the first term of the ELBO is its
+# log-likelihood.
 #
 # **Bernoulli.** For black and white images the network writes the probability $y_k$ of each of the $D$ pixels to be
 # white, and $\log p(x \mid z) = \sum_k x_k \log y_k + (1 - x_k) \log(1 - y_k)$. With a minus sign, that is binary
@@ -412,11 +416,12 @@ def the_decoder(run: Run) -> None:
 
 
 # %% [markdown]
-# **A dropped constant.** Chung prints the Gaussian log-likelihood without $-\frac{D}{2} \log 2\pi$, as an equality. For
-# training that changes nothing: a constant has no gradient. For *numbers* it matters. An ELBO without it is 4.6 nats too
-# high for five pixels and 720 for a digit, and cannot be compared with anybody's. The next sentence, that $\sigma = 1$
-# gives the squared error, is off by the factor $\frac{1}{2}$. This one does matter for training, because the other half of
-# the loss, the divergence, is not scaled with it: who takes the whole squared error has chosen $\sigma^2 = 1/2$.
+# **A dropped constant.** Chung prints the Gaussian log-likelihood without $-\frac{D}{2} \log 2\pi$, as an equality.
+# For training that changes nothing: a constant has no gradient. For *numbers* it matters. An ELBO without it is 4.6
+# nats too high for five pixels and 720 for a digit, and cannot be compared with anybody's. The next sentence, that
+# $\sigma = 1$ gives the squared error, is off by the factor $\frac{1}{2}$. This one does matter for training, because
+# the other half of the loss, the divergence, is not scaled with it: who takes the whole squared error has chosen
+# $\sigma^2 = 1/2$.
 
 
 # %%
@@ -446,9 +451,9 @@ def dropped_constant(run: Run) -> None:
 # %% [markdown]
 # The rest is notation and wording; none of it changes a result.
 #
-# The third row deserves a thought. Chung says that raising the ELBO with respect to $\lambda$, the parameters of $q$, can
-# be seen as maximising the evidence. The evidence does not contain $q$; look at the left panel above. Training the
-# *encoder* closes the gap. Training the *decoder* is what can raise the evidence.
+# The third row deserves a thought. Chung says that raising the ELBO with respect to $\lambda$, the parameters of $q$,
+# can be seen as maximising the evidence. The evidence does not contain $q$; look at the left panel above. Training
+# the *encoder* closes the gap. Training the *decoder* is what can raise the evidence.
 
 # %%
 lesson.smaller_slips(
@@ -477,7 +482,8 @@ lesson.smaller_slips(
 # ## Differentiating an average over what one trains
 #
 # The first term of the ELBO is an average under $q$, and the parameters of $q$ are to be trained. How does one
-# differentiate $E_{z \sim q} f(z)$ with respect to $\mu$, when $\mu$ only decides which $z$ are drawn? There are two ways.
+# differentiate $E_{z \sim q} f(z)$ with respect to $\mu$, when $\mu$ only decides which $z$ are drawn? There are two
+# ways.
 #
 # **The score function** uses $\nabla q = q \nabla \log q$, and needs nothing of $f$ but its values:
 #
@@ -487,8 +493,8 @@ lesson.smaller_slips(
 # \nabla_\mu \log q(z) = \frac{z - \mu}{\sigma^2}
 # $$
 #
-# **Reparametrisation** draws the randomness first: $z = \mu + \sigma \epsilon$ with $\epsilon \sim N(0, 1)$. The average
-# is then over $\epsilon$, which depends on no parameter, and the derivative goes inside:
+# **Reparametrisation** draws the randomness first: $z = \mu + \sigma \epsilon$ with $\epsilon \sim N(0, 1)$. The
+# average is then over $\epsilon$, which depends on no parameter, and the derivative goes inside:
 #
 # $$
 # \nabla_\mu E_\epsilon f(\mu + \sigma \epsilon) = E_\epsilon \left[ f'(z) \right],
@@ -497,8 +503,8 @@ lesson.smaller_slips(
 # = E_\epsilon \left[ \frac{1}{2} f'(z) \sigma \epsilon \right]
 # $$
 #
-# Both are unbiased, so their means must agree. Let us test them on a function without a closed form, the log-likelihood
-# of a small Bernoulli decoder.
+# Both are unbiased, so their means must agree. Let us test them on a function without a closed form, the
+# log-likelihood of a small Bernoulli decoder.
 
 
 # %%
@@ -557,8 +563,9 @@ def differentiating_an_average(run: Run) -> None:
 #
 # Take $f(z) = -\frac{1}{2} \sum_j z_j^2$, the log-likelihood of a Gaussian decoder that copies $z$, at $\mu = 0$ and
 # $\sigma = 1$. Then everything is a moment of normal numbers. With $S = \sum_j \epsilon_j^2$ the estimates of the
-# gradient in $\mu_1$ are $-\epsilon_1$ by reparametrisation and $-\frac{1}{2} S \epsilon_1$ by the score function. Weighting
-# by $\epsilon_1^2$ turns a chi-squared variable with $J$ degrees of freedom into one with $J + 2$, which gives
+# gradient in $\mu_1$ are $-\epsilon_1$ by reparametrisation and $-\frac{1}{2} S \epsilon_1$ by the score function.
+# Weighting by $\epsilon_1^2$ turns a chi-squared variable with $J$ degrees of freedom into one with $J + 2$, which
+# gives
 #
 # $$
 # \text{Var}_\text{path} = 1,
@@ -568,8 +575,9 @@ def differentiating_an_average(run: Run) -> None:
 # \text{Var}_\text{score, centred} = \frac{J + 4}{2}
 # $$
 #
-# The last one subtracts the mean of $f$ first, the usual *baseline*, which leaves the estimate unbiased. Even so the score
-# function pays for each dimension, because one number $f$ must tell $J$ coordinates apart. A slope has a number for each.
+# The last one subtracts the mean of $f$ first, the usual *baseline*, which leaves the estimate unbiased. Even so the
+# score function pays for each dimension, because one number $f$ must tell $J$ coordinates apart. A slope has a number
+# for each.
 
 
 # %%
@@ -610,8 +618,8 @@ def how_much_noisier(run: Run) -> None:
 # \end{align*}
 # $$
 #
-# The terms are **reconstruction_mu**, **prior_mu**, **reconstruction_var** and **prior_var**. The prior pulls $\mu$ to 0 and
-# $\sigma$ to 1; the reconstruction pulls wherever the image is explained better.
+# The terms are **reconstruction_mu**, **prior_mu**, **reconstruction_var** and **prior_var**. The prior pulls $\mu$
+# to 0 and $\sigma$ to 1; the reconstruction pulls wherever the image is explained better.
 #
 # **Exercise: `encoder_backward`.**
 
@@ -670,10 +678,10 @@ def through_the_encoder(run: Run) -> None:
 # %% [markdown]
 # ## A VAE that must find the exact posterior
 #
-# Back to the model with one $z$ and one $x$. Its posterior $N(x/2, 1/2)$ is normal, with a mean that is linear in $x$ and
-# a variance that does not depend on $x$. An encoder $q(z \mid x) = N(ax + c, s)$ can be that. So a VAE with the decoder
-# held fixed, trained on nothing but draws of $x$ with one $\epsilon$ for each, must arrive at $a = 1/2$, $c = 0$, $s =
-# 1/2$, and the gap must close.
+# Back to the model with one $z$ and one $x$. Its posterior $N(x/2, 1/2)$ is normal, with a mean that is linear in $x$
+# and a variance that does not depend on $x$. An encoder $q(z \mid x) = N(ax + c, s)$ can be that. So a VAE with the
+# decoder held fixed, trained on nothing but draws of $x$ with one $\epsilon$ for each, must arrive at $a = 1/2$, $c =
+# 0$, $s = 1/2$, and the gap must close.
 
 
 # %%
@@ -727,9 +735,9 @@ def the_exact_posterior(run: Run) -> None:
 # %% [markdown]
 # ## A VAE whose likelihood has a closed form
 #
-# Next, a decoder that is trained too, on real data: $p(x \mid z) = N(Wz + b, \sigma^2 I)$. This is *probabilistic PCA*
-# ([Michael E. Tipping and Christopher M. Bishop, 1999][ppca]), and its best likelihood is known. With the eigenvalues
-# $\lambda_1 \geq \lambda_2 \geq \dots$ of the covariance of the data,
+# Next, a decoder that is trained too, on real data: $p(x \mid z) = N(Wz + b, \sigma^2 I)$. This is *probabilistic
+# PCA* ([Michael E. Tipping and Christopher M. Bishop, 1999][ppca]), and its best likelihood is known. With the
+# eigenvalues $\lambda_1 \geq \lambda_2 \geq \dots$ of the covariance of the data,
 #
 # $$
 # \max \frac{1}{N} \log p(X) = -\frac{1}{2} \left( D \log 2\pi + \sum_{j \leq J} \log \lambda_j
@@ -738,13 +746,13 @@ def the_exact_posterior(run: Run) -> None:
 # \sigma^2 = \frac{1}{D - J} \sum_{j > J} \lambda_j
 # $$
 #
-# The posterior is normal, with a mean that is linear in $x$ and one covariance for all $x$. So a linear encoder $\mu =
-# V(x - b)$ with one variance for each latent dimension can be exact, provided that this covariance is *diagonal*. The
-# likelihood does not care about rotations of $z$; the encoder does. To close its gap, training has to turn $W$ until its
-# columns are orthogonal: until they are the principal axes.
+# The posterior is normal, with a mean that is linear in $x$ and one covariance for all $x$. So a linear encoder $\mu
+# = V(x - b)$ with one variance for each latent dimension can be exact, provided that this covariance is *diagonal*.
+# The likelihood does not care about rotations of $z$; the encoder does. To close its gap, training has to turn $W$
+# until its columns are orthogonal: until they are the principal axes.
 #
-# All averages are known here, over $\epsilon$ and over the data, so that the loss is exact and has no noise. It needs the
-# covariance $S$ of the data only, with $R = I - WV$:
+# All averages are known here, over $\epsilon$ and over the data, so that the loss is exact and has no noise. It needs
+# the covariance $S$ of the data only, with $R = I - WV$:
 #
 # $$
 # E \lVert x - b - Wz \rVert^2 = \operatorname{tr}(R S R^T) + \sum_j \sigma_j^2 \lVert W_j \rVert^2
@@ -866,12 +874,12 @@ def closed_form_likelihood(run: Run) -> None:
 # \text{ELBO} = L_1 \leq L_K \leq \log p(x)
 # $$
 #
-# By Jensen's inequality again, $L_K$ is a bound; it rises with $K$, because an average of $2K$ weights is the average of
-# two averages of $K$. An expansion of the logarithm says how fast it arrives: the gap is $\chi^2 / 2K$ for large $K$,
-# where $\chi^2$ is the variance of $w / p(x)$.
+# By Jensen's inequality again, $L_K$ is a bound; it rises with $K$, because an average of $2K$ weights is the average
+# of two averages of $K$. An expansion of the logarithm says how fast it arrives: the gap is $\chi^2 / 2K$ for large
+# $K$, where $\chi^2$ is the variance of $w / p(x)$.
 #
-# A digit has a log weight of about $-100$, and $e^{-100}$ is nothing in float32. So the largest log weight is taken out
-# before the exponential, and put back after the logarithm.
+# A digit has a log weight of about $-100$, and $e^{-100}$ is nothing in float32. So the largest log weight is taken
+# out before the exponential, and put back after the logarithm.
 #
 # **Exercise: `importance_weighted_bound`.**
 #
@@ -931,10 +939,11 @@ def importance_weights(run: Run) -> None:
 # %% [markdown]
 # ## A VAE for digits
 #
-# The digits have 784 grey pixels. For the Bernoulli decoder we make them black and white with the threshold 0.5, as Chung
-# does; likelihoods can only be compared on such data. Encoder and decoder have one hidden layer of tanh units each. The
-# *conditional* VAE ([Kihyuk Sohn, Honglak Lee and Xinchen Yan, 2015][cvae]) puts the label, as ten numbers of which one is
-# 1, beside the encoder's input and beside $z$. Everything else is the same, and the bound is one on $\log p(x \mid
+# The digits have 784 grey pixels. For the Bernoulli decoder we make them black and white with the threshold 0.5, as
+# Chung does; likelihoods can only be compared on such data. Encoder and decoder have one hidden layer of tanh units
+# each. The *conditional* VAE ([Kihyuk Sohn, Honglak Lee and Xinchen Yan, 2015][cvae]) puts the label, as ten numbers
+# of which one is 1, beside the encoder's input and beside $z$. Everything else is the same, and the bound is one on
+# $\log p(x \mid
 # \text{label})$.
 #
 # [cvae]: https://papers.nips.cc/paper/2015/hash/8d55a249e6baa5c06772297520da2051-Abstract.html
@@ -1096,10 +1105,10 @@ def log_weights(model: VAE, images: Images, k: int, rng: np.random.Generator) ->
 
 
 # %% [markdown]
-# **How far is the ELBO from the truth?** Train with 20 latent dimensions, several times with other random numbers; draw
-# many weights for each of some test digits; and average them in groups of $K$. With the same weights in nested groups,
-# the rise with $K$ is not only expected but certain. The largest $K$ gives the honest number: still a bound, and the
-# closest that we have.
+# **How far is the ELBO from the truth?** Train with 20 latent dimensions, several times with other random numbers;
+# draw many weights for each of some test digits; and average them in groups of $K$. With the same weights in nested
+# groups, the rise with $K$ is not only expected but certain. The largest $K$ gives the honest number: still a bound,
+# and the closest that we have.
 
 
 # %%
@@ -1148,14 +1157,14 @@ def independent_pixels(train: Images, test: Images) -> float:
 
 
 # %% [markdown]
-# **Two latent dimensions can be looked at.** A plain autoencoder puts its codes wherever it likes. The divergence makes a
-# VAE's codes fill the prior, so that a draw from the prior lands where the decoder has learned something. Chung shows
-# this with 500 test digits, and so do we.
+# **Two latent dimensions can be looked at.** A plain autoencoder puts its codes wherever it likes. The divergence
+# makes a VAE's codes fill the prior, so that a draw from the prior lands where the decoder has learned something.
+# Chung shows this with 500 test digits, and so do we.
 #
-# The *learned manifold* is what the decoder makes of a grid in $z$. To give each image the same share of the prior, the
-# grid is even in probability: its lines are at the quantiles of the normal distribution. The quantile function has no
-# formula, but the distribution function is at hand, $\frac{1}{2} (1 + \operatorname{erf}(z / \sqrt{2}))$, and halving an
-# interval 60 times inverts it.
+# The *learned manifold* is what the decoder makes of a grid in $z$. To give each image the same share of the prior,
+# the grid is even in probability: its lines are at the quantiles of the normal distribution. The quantile function
+# has no formula, but the distribution function is at hand, $\frac{1}{2} (1 + \operatorname{erf}(z / \sqrt{2}))$, and
+# halving an interval 60 times inverts it.
 
 
 # %%
@@ -1212,10 +1221,10 @@ def two_dimensions(run: Run) -> None:
 
 
 # %% [markdown]
-# **Class and style.** A conditional VAE is told the label, and so has no need to store it in $z$. What is left for $z$ is
-# what the labels do not say: slant, width, weight. Two measurements make this more than an impression. How well does a
-# digit's code reveal its label, to the five nearest codes of training digits? And does a digit that is made for a label
-# look like one, to the five nearest training digits?
+# **Class and style.** A conditional VAE is told the label, and so has no need to store it in $z$. What is left for
+# $z$ is what the labels do not say: slant, width, weight. Two measurements make this more than an impression. How
+# well does a digit's code reveal its label, to the five nearest codes of training digits? And does a digit that is
+# made for a label look like one, to the five nearest training digits?
 
 
 # %%
@@ -1266,8 +1275,8 @@ def class_and_style(run: Run) -> None:
 
 # %% [markdown]
 # **Grey pixels.** With a Gaussian decoder somebody has to say what $\sigma$ is. The common choice $\sigma = 1$ is an
-# enormous noise for pixels between 0 and 1: an image costs almost nothing to explain badly, and the divergence wins. One
-# shared variance, trained with everything else, finds the mean squared error by itself ([Simple and Effective VAE
+# enormous noise for pixels between 0 and 1: an image costs almost nothing to explain badly, and the divergence wins.
+# One shared variance, trained with everything else, finds the mean squared error by itself ([Simple and Effective VAE
 # Training with Calibrated Decoders][sigma], Oleh Rybkin, Kostas Daniilidis and Sergey Levine, 2021).
 #
 # A latent dimension is called *active* if its mean varies over the data: $\text{Var}_x(\mu_j) > 0.01$, the measure of
@@ -1318,16 +1327,18 @@ def grey_pixels(run: Run) -> None:
 # %% [markdown]
 # ## Where this breaks
 #
-# **Posterior collapse, in theory.** The linear VAE shows when a latent dimension is worth having. Multiply the divergence
-# by $\beta$: for a fixed $\sigma^2$ this is the same as a decoder with the noise $\beta \sigma^2$. A principal axis with
-# the variance $\lambda_j$ is used if and only if it rises above the noise, $\lambda_j > \beta \sigma^2$, and then carries
+# **Posterior collapse, in theory.** The linear VAE shows when a latent dimension is worth having. Multiply the
+# divergence by $\beta$: for a fixed $\sigma^2$ this is the same as a decoder with the noise $\beta \sigma^2$. A
+# principal axis with the variance $\lambda_j$ is used if and only if it rises above the noise, $\lambda_j > \beta
+# \sigma^2$, and then carries
 #
 # $$
 # E_x \text{KL}_j = \frac{1}{2} \log \frac{\lambda_j}{\beta \sigma^2}
 # $$
 #
-# nats ([Don't Blame the ELBO!][blame], James Lucas, George Tucker, Roger Grosse and Mohammad Norouzi, 2019). All others
-# have collapsed: $q$ is the prior, whatever $x$ is. No training trick brings them back, for the maximum itself is there.
+# nats ([Don't Blame the ELBO!][blame], James Lucas, George Tucker, Roger Grosse and Mohammad Norouzi, 2019). All
+# others have collapsed: $q$ is the prior, whatever $x$ is. No training trick brings them back, for the maximum itself
+# is there.
 #
 # [blame]: https://arxiv.org/abs/1911.02469
 
@@ -1360,12 +1371,13 @@ def collapse_in_theory(run: Run) -> None:
 
 # %% [markdown]
 # **Posterior collapse, on digits.** Two ways to bring it about: a large $\beta$ ([beta-VAE][beta], Irina Higgins and
-# others, 2017, uses it on purpose), and a decoder so strong that it can do without $z$. Our strong decoder sees, for each
-# pixel, the pixels before it, through one linear layer. Its likelihood may well be better. Its codes say less: a part of
-# what they said is now known from the pixels, and telling it twice costs divergence. If the codes are what you are
-# after, this is a failure that the loss does not show. People weaken the decoder, let each dimension have some divergence
-# for free ([Improving Variational Inference with Inverse Autoregressive Flow][iaf], Diederik P. Kingma and others,
-# 2016), or take discrete codes ([Neural Discrete Representation Learning][vq], Aaron van den Oord and others, 2017).
+# others, 2017, uses it on purpose), and a decoder so strong that it can do without $z$. Our strong decoder sees, for
+# each pixel, the pixels before it, through one linear layer. Its likelihood may well be better. Its codes say less: a
+# part of what they said is now known from the pixels, and telling it twice costs divergence. If the codes are what
+# you are after, this is a failure that the loss does not show. People weaken the decoder, let each dimension have
+# some divergence for free ([Improving Variational Inference with Inverse Autoregressive Flow][iaf], Diederik P.
+# Kingma and others, 2016), or take discrete codes ([Neural Discrete Representation Learning][vq], Aaron van den Oord
+# and others, 2017).
 #
 # [beta]: https://openreview.net/forum?id=Sy2fzU9gl
 # [iaf]: https://arxiv.org/abs/1606.04934
@@ -1412,10 +1424,11 @@ def collapse_on_digits(run: Run) -> None:
 
 
 # %% [markdown]
-# **A density can be infinite.** Why not train a variance for each pixel? Because some pixels are black in every training
-# image. Their best variance is 0, their density there is infinite, and the likelihood has no maximum. Each time that the
-# smallest allowed $\sigma$ is divided by 10, every such pixel contributes $\log 10$ nats more, and the images are none the
-# better. Hence the one shared variance above; others add noise to the data, or take a discrete distribution.
+# **A density can be infinite.** Why not train a variance for each pixel? Because some pixels are black in every
+# training image. Their best variance is 0, their density there is infinite, and the likelihood has no maximum. Each
+# time that the smallest allowed $\sigma$ is divided by 10, every such pixel contributes $\log 10$ nats more, and the
+# images are none the better. Hence the one shared variance above; others add noise to the data, or take a discrete
+# distribution.
 
 
 # %%
@@ -1478,9 +1491,9 @@ def compare_with_torch(run: Run) -> None:
 # %% [markdown]
 # ## How your answers are judged
 #
-# Each exercise is called on random inputs at two sizes of each dimension. For gradients, minigrad's tape says which part
-# flows through `z` (the reconstruction) and which does not (the prior). The bound is judged on log weights that are
-# ordinary, huge and tiny. Below are mistakes that must not pass, with what the check says about each.
+# Each exercise is called on random inputs at two sizes of each dimension. For gradients, minigrad's tape says which
+# part flows through `z` (the reconstruction) and which does not (the prior). The bound is judged on log weights that
+# are ordinary, huge and tiny. Below are mistakes that must not pass, with what the check says about each.
 
 # %%
 _SIZES = {"N": (4, 7), "J": (3, 5)}
@@ -1574,52 +1587,52 @@ def check_bound(candidate):
 EVERY_KL = ("mean", "spread", "log", "one")
 # Wrong divergences, with the wrong terms and what must be said; None: the mistake is known by its name.
 WRONG_KL: dict[str, tuple[Callable[..., Any], tuple[str, ...], str | None]] = {
-    "forgets the 1/2": (lambda mu, lv: (mu**2 + np.exp(lv) - lv - 1).sum(1), EVERY_KL, "every term of kl is 2"),
-    "takes the mean over the latent dimensions": (lambda mu, lv: kl_to_prior(mu, lv) / mu.shape[1], EVERY_KL, "1/J"),
-    "flips the sign": (lambda mu, lv: -kl_to_prior(mu, lv), EVERY_KL, "every term of kl is -1"),
+    "forgets the 1/2": (lambda mu, log_var: (mu**2 + np.exp(log_var) - log_var - 1).sum(1), EVERY_KL, "every term of kl is 2"),
+    "takes the mean over the latent dimensions": (lambda mu, log_var: kl_to_prior(mu, log_var) / mu.shape[1], EVERY_KL, "1/J"),
+    "flips the sign": (lambda mu, log_var: -kl_to_prior(mu, log_var), EVERY_KL, "every term of kl is -1"),
     "takes log sigma for log sigma**2": (
-        lambda mu, lv: 0.5 * (mu**2 + np.exp(lv) - lv / 2 - 1).sum(1), ("log",), "`log` is 1/2",
+        lambda mu, log_var: 0.5 * (mu**2 + np.exp(log_var) - log_var / 2 - 1).sum(1), ("log",), "`log` is 1/2",
     ),
-    "adds the logarithm": (lambda mu, lv: 0.5 * (mu**2 + np.exp(lv) + lv - 1).sum(1), ("log",), "`log` is -1"),
-    "forgets the one": (lambda mu, lv: 0.5 * (mu**2 + np.exp(lv) - lv).sum(1), ("one",), "`one` is 0"),
+    "adds the logarithm": (lambda mu, log_var: 0.5 * (mu**2 + np.exp(log_var) + log_var - 1).sum(1), ("log",), "`log` is -1"),
+    "forgets the one": (lambda mu, log_var: 0.5 * (mu**2 + np.exp(log_var) - log_var).sum(1), ("one",), "`one` is 0"),
     "subtracts one once, not for each dimension": (
-        lambda mu, lv: 0.5 * ((mu**2 + np.exp(lv) - lv).sum(1) - 1), ("one",), "`one` is 1/J",
+        lambda mu, log_var: 0.5 * ((mu**2 + np.exp(log_var) - log_var).sum(1) - 1), ("one",), "`one` is 1/J",
     ),
-    "forgets the mean": (lambda mu, lv: kl_to_prior(0 * mu, lv), ("mean",), "`mean` is 0"),
+    "forgets the mean": (lambda mu, log_var: kl_to_prior(0 * mu, log_var), ("mean",), "`mean` is 0"),
     "takes sigma for sigma**2": (
-        lambda mu, lv: 0.5 * (mu**2 + np.exp(lv / 2) - lv - 1).sum(1), ("spread",), None,
+        lambda mu, log_var: 0.5 * (mu**2 + np.exp(log_var / 2) - log_var - 1).sum(1), ("spread",), None,
     ),
     "reverses the divergence": (
-        lambda mu, lv: 0.5 * ((1 + mu**2) / np.exp(lv) + lv - 1).sum(1), ("mean", "spread", "log"), None,
+        lambda mu, log_var: 0.5 * ((1 + mu**2) / np.exp(log_var) + log_var - 1).sum(1), ("mean", "spread", "log"), None,
     ),
 }  # fmt: skip
 EVERY_GAUSSIAN = ("constant", "width", "distance")
 WRONG_GAUSSIAN: dict[str, tuple[Callable[..., Any], tuple[str, ...], str | None]] = {
     "drops the constant": (
-        lambda x, m, lv: -0.5 * (lv + (x - m) ** 2 / np.exp(lv)).sum(1), ("constant",), "`constant` is 0",
+        lambda x, m, log_var: -0.5 * (log_var + (x - m) ** 2 / np.exp(log_var)).sum(1), ("constant",), "`constant` is 0",
     ),
     "has one constant for all pixels": (
-        lambda x, m, lv: -0.5 * (np.log(2 * np.pi) + (lv + (x - m) ** 2 / np.exp(lv)).sum(1)),
+        lambda x, m, log_var: -0.5 * (np.log(2 * np.pi) + (log_var + (x - m) ** 2 / np.exp(log_var)).sum(1)),
         ("constant",), "`constant` is 1/D",
     ),
     "misses the 1/2 of the log variance": (
-        lambda x, m, lv: gaussian_log_likelihood(x, m, lv) - 0.5 * lv.sum(1), ("width",), "`width` is 2",
+        lambda x, m, log_var: gaussian_log_likelihood(x, m, log_var) - 0.5 * log_var.sum(1), ("width",), "`width` is 2",
     ),
     "forgets the log variance": (
-        lambda x, m, lv: gaussian_log_likelihood(x, m, lv) + 0.5 * lv.sum(1), ("width",), "`width` is 0",
+        lambda x, m, log_var: gaussian_log_likelihood(x, m, log_var) + 0.5 * log_var.sum(1), ("width",), "`width` is 0",
     ),
     "misses the 1/2 of the square": (
-        lambda x, m, lv: gaussian_log_likelihood(x, m, lv) - 0.5 * ((x - m) ** 2 / np.exp(lv)).sum(1),
+        lambda x, m, log_var: gaussian_log_likelihood(x, m, log_var) - 0.5 * ((x - m) ** 2 / np.exp(log_var)).sum(1),
         ("distance",), "`distance` is 2",
     ),
     "returns the loss: flips the sign": (
-        lambda x, m, lv: -gaussian_log_likelihood(x, m, lv), EVERY_GAUSSIAN, "every term of log_likelihood is -1",
+        lambda x, m, log_var: -gaussian_log_likelihood(x, m, log_var), EVERY_GAUSSIAN, "every term of log_likelihood is -1",
     ),
     "takes the mean over the pixels": (
-        lambda x, m, lv: gaussian_log_likelihood(x, m, lv) / x.shape[1], EVERY_GAUSSIAN, "1/D",
+        lambda x, m, log_var: gaussian_log_likelihood(x, m, log_var) / x.shape[1], EVERY_GAUSSIAN, "1/D",
     ),
     "divides by sigma instead of sigma**2": (
-        lambda x, m, lv: -0.5 * (np.log(2 * np.pi) + lv + (x - m) ** 2 / np.exp(lv / 2)).sum(1), ("distance",), None,
+        lambda x, m, log_var: -0.5 * (np.log(2 * np.pi) + log_var + (x - m) ** 2 / np.exp(log_var / 2)).sum(1), ("distance",), None,
     ),
 }  # fmt: skip
 
@@ -1638,17 +1651,17 @@ RECONSTRUCTION, FROM_PRIOR = ("reconstruction_mu", "reconstruction_var"), ("prio
 WRONG_BACKWARD: dict[str, tuple[Callable[..., Any], tuple[str, ...], str | None]] = {
     "forgets the prior": (_backward_with(lambda s, e, k: (1, 0, 1, 0)), FROM_PRIOR, "`prior_mu` is 0"),
     "takes z for a constant": (_backward_with(lambda s, e, k: (0, 1, 0, 1)), RECONSTRUCTION, "`reconstruction_mu` is 0"),
-    "flips the sign of the prior": (_backward_with(lambda s, e, k: (1, -1, 1, -1)), FROM_PRIOR, "`prior_mu` is -1"),
+    "flips the sign of the prior": (_backward_with(lambda s, e, k: (1, -1, 1, -1)), FROM_PRIOR, "each of `prior_mu` and `prior_var` is -1"),
     "misses the 1/2 of exp(log_var / 2)": (
         _backward_with(lambda s, e, k: (1, 1, 2, 1)), ("reconstruction_var",), "`reconstruction_var` is 2",
     ),
     "forgets eps": (_backward_with(lambda s, e, k: (1, 1, 1 / e, 1)), ("reconstruction_var",), "is 1/eps"),
     "takes sigma**2 for sigma": (_backward_with(lambda s, e, k: (1, 1, s, 1)), ("reconstruction_var",), "is sigma"),
-    "misses the 1/2 of the divergence": (_backward_with(lambda s, e, k: (1, 2, 1, 2)), FROM_PRIOR, "`prior_mu` is 2"),
+    "misses the 1/2 of the divergence": (_backward_with(lambda s, e, k: (1, 2, 1, 2)), FROM_PRIOR, "each of `prior_mu` and `prior_var` is 2"),
     "forgets the logarithm in the divergence": (
         _backward_with(lambda s, e, k: (1, 1, 1, s**2 / (s**2 - 1))), ("prior_var",), None,
     ),
-    "forgets dkl": (_backward_with(lambda s, e, k: (1, 1 / k, 1, 1 / k)), FROM_PRIOR, "1/dkl"),
+    "forgets dkl": (_backward_with(lambda s, e, k: (1, 1 / k, 1, 1 / k)), FROM_PRIOR, None),
 }  # fmt: skip
 
 for _exercise, _wrongs in (
@@ -1698,9 +1711,9 @@ lesson.variant("importance_weighted_bound", "logaddexp")(
 # %% [markdown]
 # ## What would a wrong function do?
 #
-# Key `w` trains a linear VAE, two latent dimensions and six pixels, with your function in it and with the right one. The
-# loss shown is the true negative ELBO in both cases, computed exactly: your function steers, but does not keep the score.
-# Dropping the constant changes nothing at all there, which is why nobody notices it.
+# Key `w` trains a linear VAE, two latent dimensions and six pixels, with your function in it and with the right one.
+# The loss shown is the true negative ELBO in both cases, computed exactly: your function steers, but does not keep
+# the score. Dropping the constant changes nothing at all there, which is why nobody notices it.
 
 
 # %%
