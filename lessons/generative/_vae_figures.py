@@ -44,6 +44,7 @@ def draw_bound_gap(
         value = float(np.interp(x, xs, excess))
         right.plot([x], [value], "o", color=VERMILLION)
         right.annotate(f"+{value:.2f}", (x, value), (-6, 4), textcoords="offset points", ha="right")
+    right.set_ylim(top=1.12 * excess.max())
     right.set(xlabel="x", ylabel=r"best value minus $\log p(x)$, nats")
     right.set_title("Reversed, it is no bound: 1.80 nats too high at x = 5", fontsize=11)
     right.legend(fontsize=8, loc="upper left")
@@ -73,17 +74,19 @@ def draw_gradient_variance(
     return figure
 
 
-def draw_linear(distance: np.ndarray, betas: np.ndarray, theory: np.ndarray, measured: np.ndarray) -> Figure:
-    """Draw the convergence of the linear VAE to its closed form, and the nats of each dimension over beta."""
+def draw_linear(distance: np.ndarray, betas: np.ndarray, measured: np.ndarray, limits: np.ndarray) -> Figure:
+    """Draw the convergence of the linear VAE, and the nats of each dimension over beta; it collapses at its limit."""
     figure = _figure(9.5, 4)
     left, right = figure.subplots(1, 2)
     left.semilogy(np.arange(len(distance)), np.maximum(distance, 1e-9), color=BLUE)
     left.set(xlabel="step", ylabel="closed-form maximum minus ELBO, nats")
     left.set_title("A linear VAE reaches the best likelihood", fontsize=11)
-    order = np.argsort(betas)
-    for j in range(theory.shape[1]):
-        right.plot(betas[order], theory[order, j], color="0.6", linewidth=1, label="theory" if j == 0 else None)
-        right.plot(betas[order], measured[order, j], "o", markersize=4, color=CYCLE[j % len(CYCLE)])
+    fine = np.geomspace(betas.min(), betas.max(), 400)
+    for j, limit in enumerate(limits):
+        right.plot(
+            fine, 0.5 * np.log(np.maximum(limit / fine, 1)), color="0.6", linewidth=1, label=None if j else "theory"
+        )
+        right.plot(betas, measured[:, j], "o", markersize=4, color=CYCLE[j % len(CYCLE)])
     right.set_xscale("log")
     ticks = [tick for tick in (1, 2, 3, 5, 10, 20, 30, 50) if betas.min() <= tick <= betas.max()]
     right.set_xticks(ticks, [str(tick) for tick in ticks])
@@ -115,7 +118,7 @@ def draw_latents(codes: Mapping[str, np.ndarray], labels: np.ndarray) -> Figure:
     figure = _figure(9.5, 4.7)
     panels = figure.subplots(1, len(codes))
     circle = np.linspace(0, 2 * np.pi, 200)
-    titles = {"AE": "Autoencoder: codes anywhere", "VAE": "VAE: codes fill the prior"}
+    titles = {"AE": "Autoencoder: codes anywhere", "VAE": "VAE: codes close to the prior"}
     for axes, (name, points) in zip(panels, codes.items(), strict=True):
         for radius, style in ((np.sqrt(2 * np.log(2)), ":"), (np.sqrt(2 * np.log(20)), "--")):
             axes.plot(radius * np.cos(circle), radius * np.sin(circle), style, color="0.4", linewidth=1, zorder=3)
