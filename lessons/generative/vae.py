@@ -205,11 +205,11 @@ def three_roads(run: Run) -> None:
         sides = (log_joint(x) - log_q) - (log_evidence(x) - (log_q - log_posterior(x)))
         pointwise = max(pointwise, np.abs(sides).max() / np.abs(log_q).max())
     run.claim("the one line, at every z, for six q", pointwise, below=1e-12)
-    run.claim("three ELBOs agree, and with the gap give log p(x)", worst, below=1e-12)
+    run.claim("three ELBOs agree, and with the gap give log p(x)", worst, below=1e-11)
     log_q = log_normal(GRID, 0.5, 0.3)
     jensen = np.log(integral(np.exp(log_joint(x)))) - elbo_by_mehrotra(x, log_q)
     run.claim("q = N(0.5, 0.3): what Jensen throws away, in nats", jensen, equals=divergence(log_q, log_posterior(x)),
-              within=1e-12, above=0.05)  # fmt: skip
+              within=1e-11, above=0.05)  # fmt: skip
     tight = elbo_by_chung(x, log_posterior(x)) - log_evidence(x)
     run.claim("q = posterior: the gap", abs(tight), below=1e-12)
 
@@ -363,7 +363,7 @@ def the_divergence(run: Run) -> None:
         sum(divergence(log_normal(GRID, m, s), PRIOR) for m, s in zip(row, np.exp(log_row), strict=True))
         for row, log_row in zip(mu, log_var, strict=True)
     ]
-    run.claim("closed form, against the sum over z", np.abs(kl_to_prior(mu, log_var) - by_grid).max(), below=1e-12)
+    run.claim("closed form, against the sum over z", np.abs(kl_to_prior(mu, log_var) - by_grid).max(), below=1e-11)
     run.claim("mu = 0, sigma = 1", kl_to_prior(np.zeros((1, 3)), np.zeros((1, 3)))[0], equals=0.0)
 
 
@@ -1158,7 +1158,7 @@ def independent_pixels(train: Images, test: Images) -> float:
 
 # %% [markdown]
 # **Two latent dimensions can be looked at.** A plain autoencoder puts its codes wherever it likes. The divergence
-# makes a VAE's codes fill the prior, so that a draw from the prior lands where the decoder has learned something.
+# keeps a VAE's codes close to the prior, so that a draw from it mostly lands where the decoder has learned something.
 # Chung shows this with 500 test digits, and so do we.
 #
 # The *learned manifold* is what the decoder makes of a grid in $z$. To give each image the same share of the prior,
@@ -1224,7 +1224,8 @@ def two_dimensions(run: Run) -> None:
 # **Class and style.** A conditional VAE is told the label, and so has no need to store it in $z$. What is left for
 # $z$ is what the labels do not say: slant, width, weight. Two measurements make this more than an impression. How
 # well does a digit's code reveal its label, to the five nearest codes of training digits? And does a digit that is
-# made for a label look like one, to the five nearest training digits?
+# made for a label look like one, to the five nearest training digits? (Not all do: the training
+# digits' codes do not cover the prior evenly, and what is drawn in a hole is decoded to something that nobody wrote.)
 
 
 # %%
@@ -1324,7 +1325,7 @@ def grey_pixels(run: Run) -> None:
     run.figure(
         "vae-decoders",
         figures.draw_decoders(np.concatenate(pictures)),
-        alt="Three rows of ten digits: the originals; reconstructions with sigma = 1, blurred; with a trained one, sharp.",
+        alt="Three rows of ten digits: the originals; reconstructions with sigma = 1, blurred; with a trained one.",
         data={"elbo": bounds, "nats": nats},
     )
 
@@ -1424,8 +1425,7 @@ def collapse_on_digits(run: Run) -> None:
     run.figure(
         "vae-collapse",
         figures.draw_collapse(kl),
-        alt="Nats in each of 20 latent dimensions, sorted, for several beta and for a decoder that sees earlier pixels: "
-        "the "
+        alt="Nats in 20 latent dimensions, sorted, for several beta and for a decoder that sees earlier pixels: the "
         "larger beta or the stronger the decoder, the fewer dimensions carry anything.",
         data={name.replace(" ", "_").replace("_=_", "_"): values for name, values in kl.items()},
     )

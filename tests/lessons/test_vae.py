@@ -120,7 +120,7 @@ def small_images(seed: int = 0) -> vae.Images:
 
 
 def test_the_decoders_are_normalised():
-    # Two pixels, so that all four images can be listed: their probabilities add up to 1, also of the autoregressive one.
+    # Two pixels, so that all four images can be listed: their probabilities add up to 1.
     images = mg.tensor(np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32))
     code = mg.tensor(np.full((4, 3), 0.7, np.float32))
     for build in (vae.BernoulliDecoder, vae.AutoregressiveDecoder):
