@@ -34,6 +34,7 @@ from lessons.anatomy import Lesson, Run, Source, Term, Verdict
 from lessons.data.digits import Digits, load_digits
 from lessons.generative import _vae_figures as figures
 from lessons.lab.recorded import recorded_by_torch
+from lessons.lab.sources import COURSE_NOTES
 from lessons.lab.statistics import with_margin
 from lessons.lab.threads import one_thread
 from lessons.lab.training import fit
@@ -59,12 +60,6 @@ MEHROTRA = Source(
     author="Aditya Mehrotra",
     year=2022,
     link="https://aditmeh.github.io/2022/12/03/ELBO.html",
-)
-NOTES = Source(
-    title="Lecture notes on Deep Learning for Computer Vision (EECS 498-007)",
-    author="an unnamed student of Justin Johnson's course",
-    year=2019,
-    link="https://web.eecs.umich.edu/~justincj/teaching/eecs498/FA2019/",
 )
 
 # %% [markdown]
@@ -278,7 +273,7 @@ def reversed_divergence(run: Run) -> None:
     "line 5 of the derivation: the same divergence twice",
     printed="log p(x) = E_q[log p(x|z)] - KL(q(z|x), p(z)) + KL(q(z|x), p(z))",
     right="log p(x) = E_q[log p(x|z)] - KL(q(z|x), p(z)) + KL(q(z|x), p(z|x))",
-    source=NOTES,
+    source=COURSE_NOTES,
 )
 def divergence_twice(run: Run) -> None:
     x, log_q = 2.0, log_normal(GRID, 0.5, 0.3)
