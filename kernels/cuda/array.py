@@ -86,7 +86,11 @@ class DeviceArray:
         with device._explained(f"copying {self!r} to the host"):
             if self.size == 0:
                 return np.empty(self.shape, self.dtype)
-            return np.asarray(self.handle.copy_to_host(stream=device.current_stream()))
+            stream = device.current_stream()
+            copied = self.handle.copy_to_host(stream=stream)
+            if stream:  # copies on a stream of one's own do not wait by themselves
+                stream.synchronize()
+            return np.asarray(copied)
 
     def reshape(self, *shape: Any) -> "DeviceArray":
         """The same memory under another shape; one size may be -1. Raises DeviceError if the sizes do not fit."""

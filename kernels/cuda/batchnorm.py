@@ -261,8 +261,7 @@ def _gradient_sums(name: str) -> tuple[Any, Any]:
 @cuda.jit
 def _finish_moments(x, parts, count, eps, mean, inv_std, shift, centre):
     """The mean is shift + centre; kept apart, they lose nothing where the mean is large."""
-    channel = cuda.grid(1)
-    if channel < mean.size:
+    for channel in range(cuda.grid(1), mean.size, cuda.gridsize(1)):
         found = parts[0, 0, channel], parts[1, 0, channel], parts[2, 0, channel]
         for share in range(1, parts.shape[1]):
             found = _merge_moments(
@@ -276,8 +275,7 @@ def _finish_moments(x, parts, count, eps, mean, inv_std, shift, centre):
 
 @cuda.jit
 def _finish_sums(parts, dbias, dweight):
-    channel = cuda.grid(1)
-    if channel < dbias.size:
+    for channel in range(cuda.grid(1), dbias.size, cuda.gridsize(1)):
         to_bias, to_weight = parts[0, 0, channel], parts[1, 0, channel]
         for share in range(1, parts.shape[1]):
             to_bias += parts[0, share, channel]
@@ -287,8 +285,7 @@ def _finish_sums(parts, dbias, dweight):
 
 @cuda.jit
 def _inverse_std(var, eps, inv_std, nothing):
-    channel = cuda.grid(1)
-    if channel < var.size:
+    for channel in range(cuda.grid(1), var.size, cuda.gridsize(1)):
         inv_std[channel] = var.dtype.type(1) / math.sqrt(var[channel] + eps)
         nothing[channel] = 0
 

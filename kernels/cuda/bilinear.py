@@ -114,10 +114,11 @@ def _planes(y: DeviceArray) -> Any:
     return y.reshape(n, channels, rows * columns).handle
 
 
-def _blocks(y: DeviceArray, by_channels: bool) -> tuple[int, int, int]:
+def _blocks(y: DeviceArray, by_channels: bool) -> tuple[int, int]:
     """A thread for each point of each image, and for each `CHANNELS` channels."""
     n, channels, rows, columns = y.shape
-    return -(-rows * columns // THREADS), -(-channels // CHANNELS) if by_channels else 1, n
+    device.check_index(n * rows * columns)
+    return -(-n * rows * columns // THREADS), -(-channels // CHANNELS) if by_channels else 1
 
 
 def _largest(dy: DeviceArray) -> DeviceArray:
@@ -205,6 +206,14 @@ class _Kernels:
         one, zero = dtype(1), dtype(0)
 
         @cuda.jit(device=True)
+        def item(grid):
+            """Which image and point a thread is for, and whether there is such a point."""
+            thread, points = cuda.grid(1), grid.shape[1]
+            if thread >= grid.shape[0] * points:
+                return 0, 0, False
+            return quotient(thread, points), remainder(thread, points), True
+
+        @cuda.jit(device=True)
         def floor(value):
             """The whole number below; NaN and infinities, which Python's floor refuses, are NaN."""
             return dtype(math.floor(value)) if value - value == 0 else value - value
@@ -235,8 +244,8 @@ class _Kernels:
 
         @cuda.jit
         def forward(x, grid, y):
-            point, image = cuda.grid(1), cuda.blockIdx.z
-            if point >= grid.shape[1]:
+            image, point, inside_grid = item(grid)
+            if not inside_grid:
                 return
             height, width = x.shape[2], x.shape[3]
             px, _ = place(grid[image, point, 0], width)
@@ -254,8 +263,8 @@ class _Kernels:
 
         @cuda.jit
         def backward_grid(dy, x, grid, dgrid):
-            point, image = cuda.grid(1), cuda.blockIdx.z
-            if point >= grid.shape[1]:
+            image, point, inside_grid = item(grid)
+            if not inside_grid:
                 return
             height, width = x.shape[2], x.shape[3]
             px, slope_x = place(grid[image, point, 0], width)
@@ -275,8 +284,8 @@ class _Kernels:
 
         @cuda.jit
         def add_floats(dy, grid, dx):
-            point, image = cuda.grid(1), cuda.blockIdx.z
-            if point >= grid.shape[1]:
+            image, point, inside_grid = item(grid)
+            if not inside_grid:
                 return
             px, _ = place(grid[image, point, 0], dx.shape[3])
             py, _ = place(grid[image, point, 1], dx.shape[2])
@@ -289,8 +298,8 @@ class _Kernels:
 
         @cuda.jit
         def add_integers(dy, grid, largest, bits, whole):
-            point, image = cuda.grid(1), cuda.blockIdx.z
-            if point >= grid.shape[1] or not 0 < largest[0] < math.inf:
+            image, point, inside_grid = item(grid)
+            if not inside_grid or not 0 < largest[0] < math.inf:
                 return
             scale, rest = scales(largest[0], bits)
             px, _ = place(grid[image, point, 0], whole.shape[4])

@@ -18,8 +18,9 @@ SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0")
 # Threads in a block. The simulator runs each of them as a thread of Python; fewer make it bearable, and they meet the
 # ragged edges of small arrays just the same.
 THREADS = 8 if SIMULATED else 256
-# More blocks than any GPU runs at a time; loops over larger arrays go on from there.
-MOST_BLOCKS = 1 << 16
+# More blocks than any GPU runs at a time, and as many as CUDA allows along the second axis of a grid; loops over larger
+# arrays go on from there.
+MOST_BLOCKS = 3 if SIMULATED else 65535
 
 _stream: contextvars.ContextVar[Any] = contextvars.ContextVar("stream", default=0)
 
@@ -151,12 +152,15 @@ def check_index(*sizes: int) -> None:
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """The simulator computes with NumPy's scalars, which warn of infinities and NaN where a GPU does not."""
-    if not SIMULATED:
-        yield
-        return
+    """Without warnings that say nothing to a user of ours.
+
+    Numba's, of grids too small to fill a GPU: small arrays have small grids. And in the simulator NumPy's, whose
+    scalars warn of infinities and NaN where a GPU does not.
+    """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
+        warnings.filterwarnings("ignore", "Grid size")
+        if SIMULATED:
+            warnings.simplefilter("ignore", RuntimeWarning)
         yield
 
 

@@ -15,7 +15,7 @@ from numba import cuda, int64
 
 from kernels.cuda import device
 from kernels.cuda.array import DeviceArray, empty, full
-from kernels.cuda.device import THREADS, DeviceError
+from kernels.cuda.device import MOST_BLOCKS, THREADS, DeviceError
 from kernels.cuda.dtypes import FLOATS
 
 PART = 8 if device.SIMULATED else 4096  # elements of a part; fewer are not worth a second pass
@@ -66,20 +66,20 @@ def _over_middle(x: DeviceArray) -> DeviceArray:
     if inner == 1:
         device.launch(_lines(x.dtype.name), (outer, parts), THREADS, x.handle, out.handle)
     else:
-        blocks = -(-inner // THREADS), outer, parts
+        blocks = -(-inner // THREADS), min(outer, MOST_BLOCKS), parts
         device.launch(_columns, blocks, THREADS, x.handle, out.handle)
     return out.reshape(outer, inner) if parts == 1 else _over_middle(out)
 
 
 @cuda.jit
 def _columns(x, out):
-    column = cuda.grid(1)
-    outer, part = cuda.blockIdx.y, cuda.blockIdx.z
+    column, part = cuda.grid(1), cuda.blockIdx.z
     if column < x.shape[2]:
-        found = x[outer, part * PART, column]
-        for i in range(part * PART + 1, min((part + 1) * PART, x.shape[1])):
-            found += x[outer, i, column]
-        out[outer, part, column] = found
+        for outer in range(cuda.blockIdx.y, x.shape[0], cuda.gridDim.y):
+            found = x[outer, part * PART, column]
+            for i in range(part * PART + 1, min((part + 1) * PART, x.shape[1])):
+                found += x[outer, i, column]
+            out[outer, part, column] = found
 
 
 @functools.cache

@@ -398,13 +398,31 @@ WRONG = {
 }
 
 
-def test_every_exercise_has_a_consequence():
-    exercises = [f"{lesson.name}/{e.name}" for lesson in catalogue.all_lessons() for e in lesson.exercise_list]
-    assert sorted(exercises) == sorted(WRONG)
+EXERCISES = {f"{lesson.name}/{e.name}": e for lesson in catalogue.all_lessons() for e in lesson.exercise_list}
+CONSEQUENCES = [name for name, exercise in EXERCISES.items() if exercise.consequence is not None]
+
+
+def test_every_exercise_on_backward_passes_has_a_consequence():
+    first = [name for name in EXERCISES if name.split("/")[0] in ("batchnorm", "backward_passes")]
+    assert sorted(first) == sorted(WRONG)
+    assert set(first) <= set(CONSEQUENCES)
+
+
+@pytest.mark.parametrize("name", CONSEQUENCES)
+def test_every_consequence_is_repeatable_and_sees_some_mistake(name):
+    exercise = EXERCISES[name]
+    again = side_by_side(exercise.consequence, exercise.solution, exercise.solution, seconds=1000, steps=3)
+    assert again.yours.losses == again.right.losses
+    assert len(again.right.losses) == 3
+    for wrong in exercise.mistakes.values():
+        comparison = side_by_side(exercise.consequence, wrong, exercise.solution, seconds=1000, steps=3)
+        if comparison.yours.trouble or comparison.yours.losses != comparison.right.losses:
+            return
+    raise AssertionError("no mistake makes a difference: the training does not use the candidate")
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_every_exercise_shows_what_a_bug_does(name):
+def test_what_a_bug_does(name):
     lesson, exercise_name = name.split("/")
     exercise = catalogue.find(lesson).exercise_named(exercise_name)
     mistake, said, steps, share = WRONG[name]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from op_harness import Dtype, Table, given, x
 
-from minigrad.errors import ArgumentTypeError, DtypeError
+from minigrad.errors import ArgumentTypeError, DeviceError, DtypeError
 
 table = Table(
     "convert",
@@ -48,7 +48,7 @@ for dtype in ("float16", "float32", "float64", "int64", "uint8", "bool"):
 
 # --- wrong calls ------------------------------------------------------------------------------------------------------
 
-wrong(DtypeError, lambda m: m.ones(2).to("mps"), "to:", "'mps'", "CPU")
+wrong(DeviceError, lambda m: m.ones(2).to("mps"), "to:", "'mps'", "cuda")
 wrong(DtypeError, lambda m: m.ones(2).to("complex7"), "dtype:", "'complex7'", "write for example minigrad.float32")
 wrong(ArgumentTypeError, lambda m: m.ones(2).type_as("float32"), "type_as:", "must be a Tensor", "str")
 wrong(ArgumentTypeError, lambda m: m.clone([1.0]), "clone:", "expected a Tensor", "list")
