@@ -696,7 +696,7 @@ lesson.smaller_slips(
 # All networks are trained on the cross-entropy and judged by the squared error to the clean test image.
 #
 # One more thing is needed for a fair comparison. PCA and the plain autoencoder have never seen an image as dim as one
-# with half its pixels gone, and fail for that reason alone. A single line helps them: divide the spoiled image by
+# with half its pixels gone, which is reason enough to fail. A single line helps them: divide the spoiled image by
 # $1 - p$, as dropout does. It needs to be told $p$, which the denoising autoencoders find out themselves. We show both.
 
 

@@ -1217,11 +1217,13 @@ def two_dimensions(run: Run) -> None:
 
 
 # %% [markdown]
-# **Class and style.** A conditional VAE is told the label, and so has no need to store it in $z$. What is left for
-# $z$ is what the labels do not say: slant, width, weight. Two measurements make this more than an impression. How
-# well does a digit's code reveal its label, to the five nearest codes of training digits? And does a digit that is
-# made for a label look like one, to the five nearest training digits? (Not all do: the training
-# digits' codes do not cover the prior evenly, and what is drawn in a hole is decoded to something that nobody wrote.)
+# **Class and style.** A conditional VAE is told the label, and so has no need to store it in $z$. What is left for $z$
+# should be what the labels do not say: slant, width, weight. Two measurements show how far this goes. How well does a
+# digit's code reveal its label, to the five nearest codes of training digits? And does a digit that is made for a label
+# look like one, to the five nearest training digits? The code of the CVAE turns out to say less about the label than
+# that of the VAE, but far more than chance, which is one in ten: not needed is not the same as gone. (And not all made
+# digits look right: the training digits' codes do not cover the prior evenly, and what is drawn in a hole is decoded to
+# something that nobody wrote.)
 
 
 # %%

@@ -1461,7 +1461,7 @@ def samples(run: Run) -> None:
 # Back to the vanishing gradient, now in networks that have learned something. Take the loss of one character, and
 # measure the gradient with respect to the state $k$ steps before it. The untrained RNN forgets fast although its matrix
 # is orthogonal: its inputs are so strong that most of the tanh are flat. Training opens both networks to the past, by
-# several powers of ten at lag 50; the LSTM comes out ahead. Both still lose a factor of ten in ten steps or so.
+# two powers of ten or more at lag 50; the LSTM comes out ahead. Both still lose a factor of ten in ten steps or so.
 
 
 # %%
