@@ -6,9 +6,9 @@
 # original?
 #
 # This lesson rebuilds the first half of [The autoencoder family][post] by Jae-Won Chung (2019), with a remark from the
-# notes on Justin Johnson's course [Deep Learning for Computer Vision][course] (2019). The denoising autoencoder comes
-# from [Extracting and Composing Robust Features with Denoising Autoencoders][paper] by Pascal Vincent, Hugo Larochelle,
-# Yoshua Bengio and Pierre-Antoine Manzagol (2008).
+# lecture notes of a student of the course [Deep Learning for Computer Vision][course] (2019). The denoising autoencoder
+# comes from [Extracting and Composing Robust Features with Denoising Autoencoders][paper] by Pascal Vincent, Hugo
+# Larochelle, Yoshua Bengio and Pierre-Antoine Manzagol (2008).
 #
 # Three cases have exact answers, and we use them to check everything else: the linear autoencoder, which is principal
 # component analysis; the linear denoiser for masking; and the best denoiser for Gaussian noise, which turns out to know
@@ -361,8 +361,9 @@ def undefined_corruption(run: Run) -> None:
 # W = S \left( (1-p) S + p \operatorname{diag}(S) \right)^{-1}
 # $$
 #
-# It is ridge regression, with a penalty $p \operatorname{diag}(S)$. The penalty makes each pixel ask its neighbours:
-# $W$ is not the identity, although there is no bottleneck at all.
+# Up to the factor $1 / (1 - p)$, which makes up for the lost brightness, it is the ridge regression of $x$ on itself,
+# with the penalty $\frac{p}{1 - p} \operatorname{diag}(S)$. The penalty makes each pixel ask its neighbours: $W$ is not
+# the identity, although there is no bottleneck at all.
 #
 # **Exercise: `linear_denoiser`.**
 
@@ -503,9 +504,9 @@ def score(noisy: np.ndarray, points: np.ndarray, sigma: float) -> np.ndarray:
     return result
 
 
-def spiral(n: int = 60) -> np.ndarray:
-    """Points along a spiral in the plane, shape (n, 2), within about three units of the origin."""
-    angle = np.linspace(0.5, 3.2 * np.pi, n)
+def spiral() -> np.ndarray:
+    """60 points along a spiral in the plane, shape (60, 2), within about three units of the origin."""
+    angle = np.linspace(0.5, 3.2 * np.pi, 60)
     return np.stack([np.cos(angle), np.sin(angle)], axis=1) * 0.3 * angle[:, None]
 
 
@@ -695,7 +696,7 @@ lesson.smaller_slips(
 # All networks are trained on the cross-entropy and judged by the squared error to the clean test image.
 #
 # One more thing is needed for a fair comparison. PCA and the plain autoencoder have never seen an image as dim as one
-# with half its pixels gone, and fail for that reason alone. A single line helps them: divide the spoiled image by
+# with half its pixels gone, which is reason enough to fail. A single line helps them: divide the spoiled image by
 # $1 - p$, as dropout does. It needs to be told $p$, which the denoising autoencoders find out themselves. We show both.
 
 
@@ -783,49 +784,6 @@ NAMES = {
 SPOIL = {"ae": (0.0, 0.0), "dae": (0.5, 0.5), "mixed": (0.0, 0.8)}
 
 
-@lesson.experiment("Half-erased digits")
-@one_thread()
-def half_erased_digits(run: Run) -> None:
-    digits, size = load_digits(full=run.size == "full"), sizes(run)
-    levels = run.pick(quick=FEW_LEVELS, default=LEVELS, full=LEVELS)
-    clean = digits.test_images.astype(np.float64)
-    seeds = [100 * run.seed + k for k in range(size.seeds)]
-    run.results["pca"] = mean, components = pca(digits.images, size.code)
-    linear = projector(mean, components)
-    errors: dict[str, list[list[float]]] = {}
-    shown: dict[str, Restorer] = {"pca": linear}
-    jobs = [(seed, name) for seed in seeds for name in SPOIL]
-    trained = {
-        job: restorer(train_autoencoder(digits, size, SPOIL[job[1]], job[0]))
-        for job in run.progress(jobs, "training autoencoders")
-    }
-    for seed in seeds:
-        u = np.random.default_rng([seed, 2]).random(clean.shape)
-        spoiled = {p: mask(clean, u, p) for p in levels}
-        restorers = {"pca": linear} | {name: trained[seed, name] for name in SPOIL}
-        shown = shown if len(shown) > 1 else restorers
-        for name, restore in restorers.items():
-            errors.setdefault(name, []).append([squared_error(clean, restore(spoiled[p])) for p in levels])
-            if name in ("pca", "ae"):
-                brighter = [squared_error(clean, restore(spoiled[p] / (1 - p))) for p in levels]
-                errors.setdefault(f"{name}, told p", []).append(brighter)
-    results = {name: np.array(values) for name, values in errors.items()}
-    run.results["corruption"] = results
-    run.results["restorers"] = shown
-    report_corruption(run, levels, results)
-    examples = np.array([np.flatnonzero(digits.test_labels == digit)[0] for digit in range(10)])
-    u = np.random.default_rng([run.seed, 3]).random((10, 784))
-    rows = {"clean": clean[examples], "half erased": mask(clean[examples], u, 0.5)}
-    rows |= {NAMES[name]: shown[name](rows["half erased"]) for name in ("pca", "ae", "dae")}
-    run.figure(
-        "autoencoders-rows",
-        figures.draw_rows({name: np.clip(images, 0, 1).reshape(-1, 28, 28) for name, images in rows.items()}),
-        alt="Rows of the ten digits: clean, with half of the pixels erased, and restored by PCA, by a plain "
-        "autoencoder and by a denoising autoencoder; the last row is the most legible.",
-        data=rows,
-    )
-
-
 def report_corruption(run: Run, levels: tuple[float, ...], results: dict[str, np.ndarray]) -> None:
     """The table, the claims and the figure of the experiment."""
     labels = NAMES | {f"{name}, told p": f"{NAMES[name]} of the image / (1 - p)" for name in ("pca", "ae")}
@@ -867,6 +825,49 @@ def report_corruption(run: Run, levels: tuple[float, ...], results: dict[str, np
         alt="Squared error of restored digits over the share of erased pixels: PCA and the plain autoencoder rise "
         "steeply, the one trained at p = 0.5 has its minimum there, the one trained at all p is low throughout.",
         data={"levels": levels, **results},
+    )
+
+
+@lesson.experiment("Half-erased digits")
+@one_thread()
+def half_erased_digits(run: Run) -> None:
+    digits, size = load_digits(full=run.size == "full"), sizes(run)
+    levels = run.pick(quick=FEW_LEVELS, default=LEVELS, full=LEVELS)
+    clean = digits.test_images.astype(np.float64)
+    seeds = [100 * run.seed + k for k in range(size.seeds)]
+    run.results["pca"] = mean, components = pca(digits.images, size.code)
+    linear = projector(mean, components)
+    errors: dict[str, list[list[float]]] = {}
+    shown: dict[str, Restorer] = {"pca": linear}
+    jobs = [(seed, name) for seed in seeds for name in SPOIL]
+    trained = {
+        job: restorer(train_autoencoder(digits, size, SPOIL[job[1]], job[0]))
+        for job in run.progress(jobs, "training autoencoders")
+    }
+    for seed in seeds:
+        u = np.random.default_rng([seed, 2]).random(clean.shape)
+        spoiled = {p: mask(clean, u, p) for p in levels}
+        restorers = {"pca": linear} | {name: trained[seed, name] for name in SPOIL}
+        shown = shown if len(shown) > 1 else restorers
+        for name, restore in restorers.items():
+            errors.setdefault(name, []).append([squared_error(clean, restore(spoiled[p])) for p in levels])
+            if name in ("pca", "ae"):
+                brighter = [squared_error(clean, restore(spoiled[p] / (1 - p))) for p in levels]
+                errors.setdefault(f"{name}, told p", []).append(brighter)
+    results = {name: np.array(values) for name, values in errors.items()}
+    run.results["corruption"] = results
+    run.results["restorers"] = shown
+    report_corruption(run, levels, results)
+    examples = np.array([np.flatnonzero(digits.test_labels == digit)[0] for digit in range(10)])
+    u = np.random.default_rng([run.seed, 3]).random((10, 784))
+    rows = {"clean": clean[examples], "half erased": mask(clean[examples], u, 0.5)}
+    rows |= {NAMES[name]: shown[name](rows["half erased"]) for name in ("pca", "ae", "dae")}
+    run.figure(
+        "autoencoders-rows",
+        figures.draw_rows({name: np.clip(images, 0, 1).reshape(-1, 28, 28) for name, images in rows.items()}),
+        alt="Rows of the ten digits: clean, with half of the pixels erased, and restored by PCA, by a plain "
+        "autoencoder and by a denoising autoencoder; the last row is the most legible.",
+        data=rows,
     )
 
 

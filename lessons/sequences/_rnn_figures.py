@@ -178,7 +178,7 @@ def bits(
     for height in n_grams:
         alike = [n for n, other in enumerate(n_grams) if abs(other - height) < close]
         first = height == n_grams[alike[0]]
-        label = f"{alike[0]}-gram" if len(alike) == 1 else f"{alike[0]}- to {alike[-1]}-gram"
+        label = f"order {alike[0]}" if len(alike) == 1 else f"orders {alike[0]} to {alike[-1]}"
         _line(left, height, label if first else "")
     left.set(xlabel="characters trained on, in thousands", ylabel="bits per character, held-out text")
     left.set_title("Text: networks against tables of counts")

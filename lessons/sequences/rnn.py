@@ -5,13 +5,15 @@
 # far, and what happens to a gradient that must travel back through a thousand applications of the same matrix? And does
 # such a network, trained on real text, predict the next letter better than a table of counts?
 #
-# This lesson rebuilds [Understanding Recurrent Neural Networks - Part I][post] by Kevin Zakka (2017), and the page on
-# recurrent networks of the anonymous lecture notes on deep learning for computer vision that we call S2. The post ends
-# with the promise of a second part, a language model in NumPy. It never appeared, so the second half of this lesson is
-# our own: gradients by hand, an LSTM, and a character model of Python's documentation that is measured in bits per
-# character, against $n$-grams and, on a source whose entropy is known, against the best that anything can do.
+# This lesson rebuilds [Understanding Recurrent Neural Networks - Part I][post] by Kevin Zakka (2017), and the section
+# on recurrent networks of a student's lecture notes on the course [Deep Learning for Computer Vision][course] (2019),
+# "the notes" below. The post ends with the promise of a second part, a language model in NumPy. It never appeared, so
+# the second half of this lesson is our own: gradients by hand, an LSTM, and a character model of Python's documentation
+# that is measured in bits per character, against $n$-grams and, on a source whose entropy is known, against the best
+# that anything can do.
 #
 # [post]: http://kevinzakka.github.io/2017/07/20/rnn/
+# [course]: https://web.eecs.umich.edu/~justincj/teaching/eecs498/FA2019/
 
 # %%
 from __future__ import annotations
@@ -50,7 +52,7 @@ lesson = Lesson(
         link="http://kevinzakka.github.io/2017/07/20/rnn/",
     ),
     headline="A recurrent network comes down to the entropy rate of a source that needs two steps of memory, and on "
-    "real text a few LSTMs together predict the next letter better than any n-gram.",
+    "real text a few LSTMs together predict the next letter better than tables of n-grams do.",
     needs=("backward_passes",),
     minutes=2,
     exercises=5,
@@ -507,7 +509,7 @@ def clipping(run: Run) -> None:
 # %% [markdown]
 # ## Against long sequences: truncated backpropagation
 #
-# A book is one sequence of a million steps, and nobody keeps a million states. S2 puts the usual way out well:
+# A book is one sequence of a million steps, and nobody keeps a million states. The notes give the usual way out:
 # carry the hidden states forward for ever, but go back only for some number of steps. Here is what that forgets.
 # The sequence is cut into pieces of $k$ steps, and no gradient crosses a cut.
 #
@@ -563,8 +565,8 @@ def truncated_backpropagation(run: Run) -> None:
 # ## The LSTM: a state that is added to
 #
 # The trouble is the matrix in the loop. The long short-term memory of [Sepp Hochreiter and Jürgen Schmidhuber][lstm]
-# (1997) keeps a second state, the cell $c$, which no matrix touches on its way from step to step. Three gates between 0
-# and 1 decide what is written into it, what is kept, and what is shown:
+# (1997) keeps a second state, the cell $c$, which no matrix touches on its way from step to step. In its present form,
+# three gates between 0 and 1 decide what is written into it, what is kept, and what is shown:
 #
 # $$
 # \begin{pmatrix} i \\ f \\ o \\ g \end{pmatrix} =
@@ -574,9 +576,9 @@ def truncated_backpropagation(run: Run) -> None:
 # h_t = \underbrace{o \odot \tanh c_t}_{\text{shown}}
 # $$
 #
-# This is the notation of S2: the order of the gates is $i, f, o, g$, and one matrix $W$ of shape $(4H, H + D)$ acts on
-# state and input together. PyTorch has the order $i, f, g, o$ and two matrices. Both are right, and weights that are
-# carried from one to the other without a permutation are wrong and raise no error.
+# So it stands in the notes, but for the bias: the order of the gates is $i, f, o, g$, and one matrix $W$ of shape $(4H,
+# H + D)$ acts on state and input together. PyTorch has the order $i, f, g, o$ and two matrices. Both are right, and
+# weights that are carried from one to the other without a permutation are wrong and raise no error.
 #
 # [lstm]: https://doi.org/10.1162/neco.1997.9.8.1735
 #
@@ -608,7 +610,7 @@ def lstm_step(x, h_prev, c_prev, w, b):
 
 
 def torch_order(w: np.ndarray, b: np.ndarray, hidden: int) -> dict[str, np.ndarray]:
-    """Turn S2's W and b into the parameters of an LSTMCell: rows i, f, g, o, and input and state apart."""
+    """Turn W and b into the parameters of an LSTMCell: rows in the order i, f, g, o, and input and state apart."""
     i, f, o, g = np.split(np.arange(4 * hidden), 4)
     rows = np.concatenate([i, f, g, o])
     w, b = w[rows], b[rows]
@@ -655,10 +657,10 @@ def the_lstm_cell(run: Run) -> None:
 # \frac{\ln 2}{-\ln \sigma(\beta)}
 # $$
 #
-# steps: every step for $\beta = 0$, every 14 steps for $\beta = 3$. So the forget gate usually begins open. Felix
-# Gers, Jürgen Schmidhuber and Fred Cummins gave the LSTM its forget gate in [Learning to Forget][gers] (2000);
-# [Rafal Jozefowicz, Wojciech Zaremba and Ilya Sutskever][jozefowicz] (2015) found that a bias of 1 closes
-# the gap between the LSTM and its later rival, the GRU.
+# steps: every step for $\beta = 0$, every 14 steps for $\beta = 3$. So the forget gate usually begins open. Felix Gers,
+# Jürgen Schmidhuber and Fred Cummins gave the LSTM its forget gate in [Learning to Forget][gers] (2000); Rafal
+# Jozefowicz, Wojciech Zaremba and Ilya Sutskever found that a bias of 1 ([An Empirical Exploration of Recurrent Network
+# Architectures][jozefowicz], 2015) closes the gap between the LSTM and its later rival, the GRU.
 #
 # [gers]: https://doi.org/10.1162/089976600300015015
 # [jozefowicz]: https://proceedings.mlr.press/v37/jozefowicz15.html
@@ -757,9 +759,9 @@ def nine_digits(run: Run) -> None:
 
 
 # %% [markdown]
-# **A shape that is not said.** For a deep RNN, S2 gives $W^l$ the shape $n \times 2n$, because it acts on a state from
-# below and one from before. For the deep LSTM the same symbol stands without a shape. It is $4n \times 2n$: four gates.
-# (In the lowest layer the input has another size $D$, and it is $4n \times (n + D)$.)
+# **A shape that is not said.** For a deep RNN, the notes give $W^l$ the shape $n \times 2n$, because it acts on a state
+# from below and one from before. For the deep LSTM the same symbol stands without a shape. It is $4n \times 2n$: four
+# gates. (In the lowest layer the input has another size $D$, and it is $4n \times (n + D)$.)
 
 
 # %%
@@ -839,11 +841,11 @@ def bits(run: Run) -> None:
 # %% [markdown]
 # ## What counting can do
 #
-# The opponent is a table. An $n$-gram model of order $n$ looks at the last $n$ characters, the *context*, and at
-# what followed it in the training text. Long contexts are rare or new, so each order leans on the next shorter one.
-# We take the rule of Ian Witten and Timothy Bell ([The zero-frequency problem][witten], 1991). Let the context $v$
-# have been seen $N(v)$ times, followed by $T(v)$ different characters, $N(v, a)$ times by $a$, and let $v'$ be $v$
-# without its oldest character:
+# The opponent is a table. An $n$-gram model counts the groups of $n$ characters in the training text. We name it after
+# its *order*, which is one less: it looks at the last 0, 1, 2, ... characters, the *context*, and at what followed it.
+# Long contexts are rare or new, so each order leans on the next shorter one. We take the rule of Ian Witten and Timothy
+# Bell ([The zero-frequency problem][witten], 1991). Let the context $v$ have been seen $N(v)$ times, followed by $T(v)$
+# different characters, $N(v, a)$ times by $a$, and let $v'$ be $v$ without its oldest character:
 #
 # $$
 # p(a \mid v) = \frac{N(v, a) + T(v)\, p(a \mid v')}{N(v) + T(v)}
@@ -1157,9 +1159,9 @@ def equally_many_parameters(run: Run) -> None:
 
 
 # %%
-def draw_source(symbols: int = 5, seed: int = 12) -> np.ndarray:
-    """Draw a table p[a, b, c] of the probability of c after a, b."""
-    return np.random.default_rng(seed).dirichlet(np.full(symbols, 0.4), (symbols, symbols))
+def draw_source() -> np.ndarray:
+    """Draw a table p[a, b, c] of the probability of c after a, b: the same one every time."""
+    return np.random.default_rng(12).dirichlet(np.full(5, 0.4), (5, 5))
 
 
 def long_run(table: np.ndarray) -> np.ndarray:
@@ -1333,14 +1335,14 @@ def real_text(run: Run) -> None:
     by_block[f"{size.seeds} LSTMs, averaged"] = bits_of(p["LSTM"].mean(axis=0))
     by_block["LSTMs and n-gram model, averaged"] = bits_of((p["LSTM"].mean(axis=0) + p_counts) / 2)
     against = {name: mean_and_margin(blocks - bits_of(p_counts)) for name, blocks in by_block.items()}
-    rows = [(f"{n}-gram model{', the best' if n == order else ''}", f"{b:.3f}", "") for n, b in enumerate(n_grams)]
+    rows = [(f"n-grams, order {n}{', the best' if n == order else ''}", f"{b:.3f}", "") for n, b in enumerate(n_grams)]
     for name, blocks in by_block.items():
         shown = f"{name}, state of {trained[name][0].model.hidden}" if name in KINDS else name
         bits = with_margin(scores[name], 3) if name in KINDS else f"{blocks.mean():.3f}"
         rows.append((shown, bits, "{:+.3f} +- {:.3f}".format(*against[name])))
     run.table(
         f"Bits per character of held-out text; networks of {size.parameters:,} parameters, {size.seeds} seeds",
-        ("model", "bits (over seeds)", f"minus the {order}-gram model (over blocks)"),
+        ("model", "bits (over seeds)", f"minus n-grams of order {order} (over blocks)"),
         rows,
     )
     difference, margin = mean_and_margin(scores["LSTM"] - scores["RNN"])
@@ -1360,7 +1362,7 @@ def real_text(run: Run) -> None:
         run.claim("LSTM minus RNN, plus the margin over seeds", difference + margin, below=0.0)
         for name in list(by_block)[2:]:
             run.claim(
-                f"{name}, minus the {order}-gram model, plus the margin over blocks", sum(against[name]), below=0.0
+                f"{name}, minus n-grams of order {order}, plus the margin over blocks", sum(against[name]), below=0.0
             )
     source = run.results["source"]
     run.figure(
@@ -1383,8 +1385,8 @@ def real_text(run: Run) -> None:
 # $1.90 \pm 0.03$, three LSTMs together 1.80, and with the table 1.67. So an RNN that was trained for half a minute does
 # not yet beat a table that was counted in a tenth of a second. An LSTM does by a little, less than another held-out
 # text might change; three of them, averaged, do so clearly. And the two kinds of models know different things, or their
-# mixture would not be the best of all. Twice the parameters and twice the steps (`--full`) bring a single LSTM to 1.79
-# and the RNN to 1.89.
+# mixture would not be the best of all. Twice the parameters and almost twice the steps (`--full`) bring a single LSTM
+# to 1.79 and the RNN to 1.89.
 
 # %% [markdown]
 # ## Samples
@@ -1459,7 +1461,7 @@ def samples(run: Run) -> None:
 # Back to the vanishing gradient, now in networks that have learned something. Take the loss of one character, and
 # measure the gradient with respect to the state $k$ steps before it. The untrained RNN forgets fast although its matrix
 # is orthogonal: its inputs are so strong that most of the tanh are flat. Training opens both networks to the past, by
-# several powers of ten at lag 50; the LSTM comes out ahead. Both still lose a factor of ten in ten steps or so.
+# two powers of ten or more at lag 50; the LSTM comes out ahead. Both still lose a factor of ten in ten steps or so.
 
 
 # %%
@@ -1534,13 +1536,14 @@ def what_training_does(run: Run) -> None:
 # steps, hardly anything can be learned about what lies further off. (With one or two characters the networks do
 # worse than the tables. They have hardly ever been in the state of having read nothing, and do not know it.) The
 # state is also a narrow place to keep a page of text. The ways out that are taken today go around both: look back
-# at all earlier positions directly instead of carrying them along ([attention][bahdanau], Dzmitry Bahdanau,
-# Kyunghyun Cho and Yoshua Bengio, 2014; without any recurrence, [Ashish Vaswani and others][vaswani], 2017), or
-# keep a linear recurrence whose matrix is made to sit at the edge ([Albert Gu, Karan Goel and Christopher Ré][gu],
-# 2021).
+# at all earlier positions directly instead of carrying them along ([Neural Machine Translation by Jointly Learning to
+# Align and Translate][bahdanau], Dzmitry Bahdanau, Kyunghyun Cho and Yoshua Bengio, 2014; without any recurrence,
+# [Attention Is All You Need][vaswani], Ashish Vaswani and others, 2017), or keep a linear recurrence whose matrix is
+# made to sit at the edge ([Efficiently Modeling Long Sequences with Structured State Spaces][gu], Albert Gu, Karan Goel
+# and Christopher Ré, 2021).
 #
 # And on a text as small as ours a table of counts is hard to beat, the more so with the better smoothing of Reinhard
-# Kneser and Hermann Ney ([1995][kneser]), which we left out.
+# Kneser and Hermann Ney ([Improved backing-off for m-gram language modeling][kneser], 1995), which we left out.
 #
 # [kneser]: https://doi.org/10.1109/ICASSP.1995.479394
 # [bahdanau]: https://arxiv.org/abs/1409.0473
@@ -1892,7 +1895,7 @@ def lstm_on_the_tape(named, x, h_prev, c_prev, w, b):
 def _lstm_mistake(
     name: str, terms: tuple[str, ...] = (), cause: str | None = None, state_first: bool = True
 ) -> Callable[..., Any]:
-    """Declare a wrong step, given as (ai, af, ao, ag, c_prev) -> (h, c) with the pre-activations in S2's order."""
+    """Declare a wrong step, given as (ai, af, ao, ag, c_prev) -> (h, c), from the pre-activations of i, f, o and g."""
 
     def register(cell: Callable[..., Any]) -> Callable[..., Any]:
         def wrong(x, h_prev, c_prev, w, b):

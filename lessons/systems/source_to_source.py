@@ -10,7 +10,7 @@
 # of Python, with branches, loops, calls, tuples and recursion, in the folder `_source_to_source` beside this file. Two
 # papers to read next are [Don't Unroll Adjoint: Differentiating SSA-Form Programs][innes] by Michael Innes (2018), on
 # which the post rests, and [Tangent: Automatic differentiation using source-code transformation for dynamically typed
-# array programming][tangent] by Bart van Merrienboer, Dan Moldovan and Alexander Wiltschko (2018), who did it in
+# array programming][tangent] by Bart van Merriënboer, Dan Moldovan and Alexander Wiltschko (2018), who did it in
 # Python.
 #
 # [post]: https://ayandas.me/blog-tut/2020/09/08/differentiable-programming
@@ -527,6 +527,19 @@ def live_statements(program, result):
     return tuple(reversed(kept))
 
 
+def _needed_by_trial(program: Program, inputs: dict[str, float], result: str) -> Program:
+    """The same by trial: a statement is dead if the program without it still has the result."""
+    kept = list(program)
+    for statement in reversed(program):
+        without = [other for other in kept if other is not statement]
+        try:
+            evaluate(without, inputs)[result]
+        except KeyError:
+            continue
+        kept = without
+    return kept
+
+
 @lesson.check("live_statements")
 def check_live_statements(candidate) -> Verdict:
     rng = np.random.default_rng(3)
@@ -546,19 +559,6 @@ def check_live_statements(candidate) -> Verdict:
         if kept != want:
             return Verdict(False, ("the statements are not in their order",))
     return Verdict(True)
-
-
-def _needed_by_trial(program: Program, inputs: dict[str, float], result: str) -> Program:
-    """The same by trial: a statement is dead if the program without it still has the result."""
-    kept = list(program)
-    for statement in reversed(program):
-        without = [other for other in kept if other is not statement]
-        try:
-            evaluate(without, inputs)[result]
-        except KeyError:
-            continue
-        kept = without
-    return kept
 
 
 @lesson.step("Dead code, constants, copies")
@@ -596,6 +596,12 @@ def dead_code(run: Run) -> None:
 FRACTION = "(a + a*b) / (1 + b)"
 
 
+def _tidied(expression: str) -> str:
+    import ast
+
+    return ast.unparse(ast.parse(expression))
+
+
 @lesson.step("A little algebra")
 def a_little_algebra(run: Run) -> None:
     run.claim(f"{FRACTION} simplifies to", simplified(FRACTION), equals="a")
@@ -610,12 +616,6 @@ def a_little_algebra(run: Run) -> None:
     a, b = 0.1 + 1e-3 * np.arange(2000), 0.7
     changed = float(np.mean((a + a * b) / (1 + b) != a))
     run.claim("share of 2000 numbers a where the original rounds to something else than a", changed, above=0.05)
-
-
-def _tidied(expression: str) -> str:
-    import ast
-
-    return ast.unparse(ast.parse(expression))
 
 
 # %% [markdown]
@@ -694,7 +694,7 @@ def random_programs(run: Run) -> None:
 #
 # Points $p_1 = (2, 3)$, $p_2 = (-2, 0)$ and $p = (-1/3, 1)$; wanted are $K_1, K_2$ with $K_1 p_1 + K_2 p_2 = p$. The
 # post takes 1000 steps of gradient descent on the *distance* $|K_1 p_1 + K_2 p_2 - p|$, step size $10^{-3}$, and prints
-# `(0.33427804653861276, 0.4996408206795386)`. Our transformed Python prints the same sixteen digits.
+# `(0.33427804653861276, 0.4996408206795386)`. Our transformed Python prints the same, to the last digit.
 #
 # But the answer is $(1/3, 1/2)$, and more steps will not come closer. The gradient of a distance is never small: it is
 # $A^\top r / |r|$, and $r / |r|$ has length one however close the goal is. A step changes the residual by $-\eta A
@@ -832,6 +832,10 @@ def shown_time(seconds: float) -> str:
     return f"{seconds / 1e-6:.3g} us"
 
 
+def _ratio(times: dict[str, float], way: str) -> float:
+    return times[way] / times["later calls, Numba"]
+
+
 @lesson.experiment("The price of the first call")
 @one_thread()
 def first_call(run: Run) -> None:
@@ -861,10 +865,6 @@ def first_call(run: Run) -> None:
         alt="Bars on a logarithmic scale: the time of one gradient by each way, for a distance and for a pendulum.",
         data={name: np.array([times[way] for way in WAYS]) for name, times in shown.items()},
     )
-
-
-def _ratio(times: dict[str, float], way: str) -> float:
-    return times[way] / times["later calls, Numba"]
 
 
 # %% [markdown]
@@ -968,8 +968,8 @@ lesson.smaller_slips(
 # %% [markdown]
 # ## What is refused
 #
-# "Arbitrary code without any guidelines", says the post. No system keeps that promise, and ours is small. What it does
-# not know, it refuses, with the line, what was found there, and what to write instead; it never guesses.
+# "Arbitrary code without following any guidelines", says the post. No system keeps that promise, and ours is small.
+# What it does not know, it refuses, with the line, what was found there, and what to write instead; it never guesses.
 
 
 # %%
@@ -1005,6 +1005,9 @@ def what_is_refused(run: Run) -> None:
 
 
 # %%
+PROGRAMS = (INPUT_PROG.replace("def F", "def f"), DISTANCE, PENDULUM)
+
+
 @lesson.compare("PyTorch")
 def pytorch(run: Run) -> None:
     recorded = recorded_by_torch(lesson)
@@ -1023,9 +1026,6 @@ def pytorch(run: Run) -> None:
         run.compare(name, ours, recorded=recorded[f"gradient{number}"],
                     live=lambda torch, source=source, at=at: live(torch, source, at))  # fmt: skip
         run.claim(f"{name}: minigrad's tape", np.abs(tape_gradient(source, *at) - ours).max(), below=1e-12)
-
-
-PROGRAMS = (INPUT_PROG.replace("def F", "def f"), DISTANCE, PENDULUM)
 
 
 # %% [markdown]

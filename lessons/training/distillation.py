@@ -62,10 +62,10 @@ lesson = Lesson(
 # \frac{a_k}{a_j} = e^{(z_k - z_j) / T}, \qquad \log \frac{a_k}{a_j} = \frac{z_k - z_j}{T}
 # $$
 #
-# All the properties are in this line. The temperature divides log-odds, so it never changes which class is ahead of
-# which, at no finite $T$. For $T \to \infty$ all odds become even and each class has $1/n$; for $T \to 0$ the largest
-# logit takes all. And only differences of logits count, so that adding a constant to all of them changes nothing. That
-# last fact is useful: subtract the largest logit first, and no exponential can overflow.
+# All the properties are in this line. The temperature divides log-odds, so at no finite $T$ does it change which class
+# is ahead of which. For $T \to \infty$ all odds become even and each class has $1/n$; for $T \to 0$ the largest logit
+# takes all. And only differences of logits count, so that adding a constant to all of them changes nothing. That last
+# fact is useful: subtract the largest logit first, and no exponential can overflow.
 #
 # **Exercise: `softmax_temperature`.**
 
@@ -466,10 +466,10 @@ def the_gradient(run: Run) -> None:
 # \frac{\partial \operatorname{CE}}{\partial z_k} = \frac{1}{T} (s_k - t_k) \approx \frac{z_k - \tilde{z}_k}{n T^2}
 # $$
 #
-# Two things follow. The soft term compares the logits themselves, as $\frac{1}{2n} |z - \tilde{z}|^2$ would: Hinton's
-# remark that distillation contains, as its limit, the regression on logits of [Do Deep Nets Really Need to be
-# Deep?][ba] (Lei Jimmy Ba and Rich Caruana, 2014). And its gradient shrinks like $1/T^2$, while that of the hard term
-# stays. So it is multiplied by $T^2$: then $\alpha$ means the same at every temperature.
+# Two things follow. But for the factor $1/T^2$, the soft term compares the logits themselves, as $\frac{1}{2n} |z -
+# \tilde{z}|^2$ would: Hinton's remark that distillation contains, as its limit, the regression on logits of [Do Deep
+# Nets Really Need to be Deep?][ba] (Lei Jimmy Ba and Rich Caruana, 2014). And its gradient shrinks like $1/T^2$, while
+# that of the hard term stays. So it is multiplied by $T^2$: then $\alpha$ means the same at every temperature.
 #
 # **Erratum.** The post's loss has no $T^2$, and does not mention it. (The paper says it in one sentence that is easy
 # to miss.)
@@ -478,10 +478,10 @@ def the_gradient(run: Run) -> None:
 
 
 # %%
-def fixed_logits(classes: int = 10) -> tuple[np.ndarray, np.ndarray]:
-    """Return logits of a student and of a teacher for one sample, shape (1, classes), each with mean zero."""
+def fixed_logits() -> tuple[np.ndarray, np.ndarray]:
+    """Return logits of a student and of a teacher for one sample, shape (1, 10), each with mean zero."""
     rng = np.random.default_rng(2015)
-    z, z_teacher = 2 * rng.normal(size=(2, 1, classes))
+    z, z_teacher = 2 * rng.normal(size=(2, 1, 10))
     return z - z.mean(), z_teacher - z_teacher.mean()
 
 
@@ -531,7 +531,7 @@ def missing_t_squared(run: Run) -> None:
 
 
 # %% [markdown]
-# Two remarks of the post on its bars are wording, and one formula has a loose index.
+# What is left is wording, and one loose index.
 
 
 # %%
@@ -551,7 +551,7 @@ def order_of_the_bars(run: Run) -> None:
 lesson.smaller_slips(
     [
         ("N", "y^j in the cross-entropy has no sample index", "y_ik"),
-        ("W", "soft labels 'boost its ability to classify other classes'", "say whose: the student's"),
+        ("W", "the soft label 'boosts its ability to classify other classes'", "say whose: the student's"),
         (
             "W",
             "the final activation of the teacher 'needs to be a softmax'",
@@ -567,9 +567,9 @@ lesson.smaller_slips(
 # The teacher is a small convolutional network, trained on the digits with shifts of up to two pixels. It is trained
 # once for each seed; after that only its logits on the training images are used.
 #
-# What does it say about a 4? The figure shows the one among the test images which shows the effect best: of all 4s that
-# the teacher reads with at least 95 % certainty, the one whose soft label has most of another class. The right panel
-# is no single case: it averages the soft labels of each class over the whole test set.
+# What does it say about a 4? The figure shows the clearest case: of all test 4s that the teacher reads with at least
+# 95 % certainty, the one whose soft label has most of another class. The right panel is no single case: it averages the
+# soft labels of each class over the whole test set.
 
 
 # %%

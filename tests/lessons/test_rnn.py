@@ -94,7 +94,7 @@ def test_two_steps_back_by_hand():
         assert np.allclose(got, expected, rtol=1e-14, atol=0)
 
 
-def test_one_lstm_step_by_hand_in_the_order_of_s2():
+def test_one_lstm_step_by_hand_in_the_order_of_the_notes():
     # One unit, and every gate sees its bias alone: i = 1/2, f = 0, o = 1, g = tanh(1).
     w, b = np.zeros((4, 2)), np.array([0.0, -1e3, 1e3, 1.0])
     with np.errstate(over="ignore"):

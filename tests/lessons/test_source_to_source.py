@@ -144,6 +144,7 @@ EVERY = {
     "negative constants": "return (-2.5) ** 2 * x + (-0.5) * y ** 3",
     "swap": "x, y = y, x * y\nx, y = y, x - y\nreturn x / (2 + y * y)",
     "chained assignment": "a = b = x * y\na = a * b\nreturn a + b",
+    "chained assignment of a name to itself": "x = y = x * 2 + y\nreturn x * 10 + y * y",
     "annotated": "z: float = x * y\nreturn z * z",
     "branch": "if x > 0.3:\n    z = x * y\nelse:\n    z = x + y\nreturn z * z",
     "branch without else": "z = x\nif x > 0.3:\n    z = z * y\nreturn z * z",
@@ -261,11 +262,19 @@ def test_a_second_derivative_by_transforming_twice():
     again = differentiate(differentiate(cubic).source + "\n\ndef slope(x):\n    return dF(1.0, x)[0]\n")
     assert again(1.0, 2.0) == (12.0,)
     assert again(1.0, -2.0) == (2.0,)
+    calls = "def g(x):\n    return x ** 3\n\ndef F(x):\n    return g(x) * x\n"
+    again = differentiate(differentiate(calls).source + "\n\ndef slope(x):\n    return dF(1.0, x)[0]\n")
+    assert again(1.0, 2.0) == (48.0,)
 
 
 def test_names_do_not_collide_with_the_users():
     agrees(program("x_bar = x * y\nf_bar = x_bar + x\nt1 = f_bar * y\nc1 = t1 * t1\nreturn c1 * x_bar"), 0.7, 1.4)
     agrees(program("tape = x\nfor i in range(3):\n    tape = tape * y\nreturn tape"), 0.7, 1.4)
+    agrees(program("z = x\nfor i in range(3):\n    z = z * math.sin(z)\nreturn z * tape_1", "x, tape_1"), 0.7, 1.4)
+    agrees(
+        program("z = x\nwhile z < 3:\n    z = z * _\nreturn z", "x, _"), 0.7, 1.4
+    )  # the loop back must not count in _
+    assert differentiate(program("return x * x * x", "x, t1"))(1.0, 2.0, 3.0) == (12.0, 0.0)
     fresh = Fresh({"x", "x_2"})
     assert [fresh("x"), fresh("x"), fresh("y")] == ["x_3", "x_4", "y"]
 
@@ -390,6 +399,7 @@ def test_refused(code: str):
         ("import os\n\ndef f(x):\n    return x", "import os"),
         ("xs = [1]\n\ndef f(x):\n    return x", "code outside"),
         ("def g(x):\n    return x\n\ndef f(x):\n    return g(x, x)", "2 arguments for g"),
+        ("def df(x):\n    return x\n\ndef f(x):\n    return df(x)", "called df, as the adjoint of f is"),
     ],
 )
 def test_refused_programs(source, found):

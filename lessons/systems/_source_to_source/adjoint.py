@@ -57,6 +57,7 @@ class _Reverser:
         self.active = active_names(function)
         taken = {identifier for statement in walk(function.body) for identifier in _mentioned(statement)}
         self.fresh = Fresh(taken | set(function.parameters) | {"math", function.name, adjoint_name(function.name)})
+        self.unread = self.fresh("_")  # the index of loops that only count
 
     def adjoint(self) -> Function:
         function = self.function
@@ -176,7 +177,7 @@ class _Reverser:
             self.receive(bars, name(identifier), name(adding))
         for one in carried:
             self.receive(bars, one.start, name(bar_of[one.name]))
-        backward.statements.append(_backwards(loop, body, made))
+        backward.statements.append(_backwards(loop, body, made, self.unread))
 
     def settle(self, bars: Bars, changing: set[str], backward: Block) -> None:
         """Compute now what mentions names that the reverse loop is going to change."""
@@ -200,10 +201,10 @@ def _goes_back_by_index(loop: Loop) -> bool:
     return loop.bounds is not None and len(loop.bounds) < 3 and loop.stop is None
 
 
-def _backwards(loop: Loop, body: Block, carried: list[Carried]) -> Loop:
+def _backwards(loop: Loop, body: Block, carried: list[Carried], unread: str) -> Loop:
     """The loop of the reverse sweep: over the same indices from last to first, or as often as was counted."""
     if not _goes_back_by_index(loop):
-        return Loop(body, carried, [name(loop.carried[-1].name)])
+        return Loop(body, carried, [name(loop.carried[-1].name)], unread)
     assert loop.bounds is not None
     first, last = (constant(0), *loop.bounds) if len(loop.bounds) == 1 else loop.bounds
     bounds = [_minus_one(last), _minus_one(first), constant(-1)]
@@ -247,13 +248,16 @@ def place_tapes(function: Function) -> None:
     mirrors = _Mirrors()
     mirrors.look(function.body, in_loop=False)
     function.tapes = []
+    fresh = Fresh(
+        {each for statement in walk(function.body) for each in _mentioned(statement)} | {*function.parameters}
+    )
     for backward, ends in mirrors.in_loops:
         forward = backward.mirror
         assert forward is not None
         needed = sorted(mirrors.needs(backward, ends) & mirrors.given_by.get(forward, set()))
         forward.push = backward.pop = None
         if needed:
-            tape = f"tape_{len(function.tapes) + 1}"
+            tape = fresh.numbered("tape_")
             function.tapes.append(tape)
             forward.push = backward.pop = (tape, needed)
 

@@ -108,7 +108,7 @@ def _loop(loop: Loop, depth: int, phis: bool) -> list[str]:
         assert loop.test is not None
         lines.append(f"{pad}while {'True' if phis else _shown(loop.test)}:")
     else:
-        lines.append(f"{pad}for {loop.index or '_'} in range({', '.join(map(_shown, loop.bounds))}):")
+        lines.append(f"{pad}for {loop.index} in range({', '.join(map(_shown, loop.bounds))}):")
     if phis:
         lines += [
             f"{inner}{carried.name} = phi({_shown(carried.start)} at first, {_shown(carried.next)})"

@@ -73,6 +73,13 @@ def differentiate(function: Callable[..., Any] | str, entry: str | None = None) 
     for each in forward.values():
         assert not assigned_twice(each), each.name
     derived = {adjoint_name(key): adjoint_of(each) for key, each in forward.items()}
+    for key in forward:
+        d = adjoint_name(key)
+        # An adjoint that was transformed before may come in again; it has the parameters of the one that is made here.
+        if d in forward and forward[d].parameters != derived[d].parameters:
+            raise definition.refuse(
+                definition.tree, f"a function called {d}, as the adjoint of {key} is", f"Rename {d}."
+            )
     optimised = {key: copied(each) for key, each in {**forward, **derived}.items()}
     for each in optimised.values():
         optimise(each)

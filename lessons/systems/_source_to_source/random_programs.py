@@ -127,8 +127,8 @@ class _Writer:
         return names
 
 
-def random_program(rng: np.random.Generator, inputs: int = 3, statements: int = 6) -> str:
-    """Source text that ends with the function f of `inputs` numbers, with up to three helpers before it."""
+def random_program(rng: np.random.Generator, statements: int = 6) -> str:
+    """Source text that ends with a function f of three numbers, with up to three helpers before it."""
     parts: list[str] = []
     helpers: list[tuple[str, int, bool]] = []
     for number in range(rng.integers(0, 4)):
@@ -144,7 +144,7 @@ def random_program(rng: np.random.Generator, inputs: int = 3, statements: int = 
         parts.append(f"def g{number}({', '.join(names)}):\n{body}\n    return {result}\n")
         helpers.append((f"g{number}", count, pair))
     writer = _Writer(rng, helpers)
-    names = [f"x{k}" for k in range(inputs)]
+    names = [f"x{k}" for k in range(3)]
     after = writer.statements(list(names), "    ", 2, statements)
     everything = " + ".join(f"{0.5 + 0.25 * place} * {each}" for place, each in enumerate(after))
     body = "\n".join(_without_empty_branches(writer.lines))

@@ -80,7 +80,7 @@ class _Builder:
         self.shape_of = shape_of
         tree = definition.tree
         self.written = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-        self.fresh = Fresh(self.written | {"math", tree.name})
+        self.fresh = Fresh(self.written | set(definition.parameters) | {"math", tree.name})
         self.used = set(definition.parameters)
         self.environment: dict[str, Value] = {parameter: name(parameter) for parameter in definition.parameters}
         self.booleans: set[str] = set()
@@ -110,12 +110,11 @@ class _Builder:
 
     def statement(self, node: ast.stmt) -> None:
         if isinstance(node, ast.Assign):
-            for target in node.targets:
-                self.assign(target, node.value)
+            self.assign(node.targets, node.value)
         elif isinstance(node, ast.AugAssign):
             self.aug_assign(node)
         elif isinstance(node, ast.AnnAssign) and node.value is not None:
-            self.assign(node.target, node.value)
+            self.assign([node.target], node.value)
         elif isinstance(node, ast.If):
             self.branch(self.condition(node.test), node.body, node.orelse, node)
         elif isinstance(node, (ast.For, ast.While)):
@@ -125,11 +124,12 @@ class _Builder:
                 node, f"a statement of the kind {type(node).__name__}", "Assign, or use if, for, while, return."
             )
 
-    def assign(self, target: ast.expr, value: ast.expr) -> None:
-        if isinstance(target, ast.Name):
-            self.environment[target.id] = self.value(value, target.id)
-            return
-        self.bind(target, self.value(value))
+    def assign(self, targets: list[ast.expr], expression: ast.expr) -> None:
+        """Compute a value once, and bind all targets to it: in x = y = x + 1 both get the same."""
+        first = targets[0]
+        value = self.value(expression, first.id if isinstance(first, ast.Name) else "")
+        for target in targets:
+            self.bind(target, value)
 
     def bind(self, target: ast.expr, value: Value) -> None:
         if isinstance(target, ast.Name):
@@ -149,7 +149,7 @@ class _Builder:
         if not isinstance(node.target, ast.Name):
             self.bind(node.target, None)
         current = ast.copy_location(ast.Name(node.target.id, ast.Load()), node)
-        self.assign(node.target, ast.copy_location(ast.BinOp(current, node.op, node.value), node))
+        self.assign([node.target], ast.copy_location(ast.BinOp(current, node.op, node.value), node))
 
     def branch(self, test: ast.expr, then: list[ast.stmt], orelse: list[ast.stmt], node: ast.AST) -> None:
         environments, blocks = [], []
