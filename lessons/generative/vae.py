@@ -1576,7 +1576,7 @@ def encoder_on_the_tape(named, mu, log_var, eps):
 
 @lesson.check("importance_weighted_bound")
 def check_bound(candidate):
-    rng = np.random.default_rng()
+    rng = np.random.default_rng(5)
     verdicts = []
     for n, k, centre in ((3, 5, 0.0), (4, 2, 0.0), (3, 6, -1e4), (2, 4, 1e4)):
         log_w = centre + rng.normal(size=(n, k)) * 2

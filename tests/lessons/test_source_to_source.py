@@ -538,3 +538,18 @@ def test_a_candidate_may_return_anything(nonsense, pack):
         verdict = check(lambda *arguments: pack(nonsense))
         assert not verdict.passed, name
         assert verdict.lines, name
+
+
+@pytest.mark.parametrize(
+    "source", ["def f(x, max):\n    return x * max\n", "def f(x):\n    range = x\n    return range\n"]
+)
+def test_names_that_the_gradient_program_calls_are_refused(source):
+    with pytest.raises(UnsupportedSyntax, match="as the name of a value"):
+        differentiate(source)
+
+
+def test_a_huge_power_of_constants_is_left_alone():
+    kept = fold(ast.parse("9 ** 9 ** 9", mode="eval").body)
+    assert ast.unparse(kept).startswith("9 ** ")
+    assert ast.unparse(fold(ast.parse("2 ** 10", mode="eval").body)) == "1024"
+    assert ast.unparse(fold(ast.parse("2 ** -1", mode="eval").body)) == "0.5"

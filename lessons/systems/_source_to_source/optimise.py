@@ -52,6 +52,8 @@ def optimise(function: Function) -> None:
 
 # ---- folding
 
+LONGEST = 1024  # bits of a power of whole numbers: 9 ** 9 ** 9 would take for ever
+
 
 def fold(expression: ast.expr) -> ast.expr:
     """Compute what is constant, and drop what does nothing."""
@@ -72,7 +74,11 @@ def fold(expression: ast.expr) -> ast.expr:
 
 
 def _computed(node: ast.expr) -> ast.expr:
-    """The value of an expression of constants; the expression itself where it has none, as 1 / 0."""
+    """The value of an expression of constants; the expression itself where it has none, as 1 / 0, or is huge."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
+        base, exponent = (part.value for part in parts(node))  # type: ignore[attr-defined]
+        if isinstance(base, int) and isinstance(exponent, int) and base.bit_length() * abs(exponent) > LONGEST:
+            return node
     code = compile(ast.fix_missing_locations(ast.Expression(node)), "<constant>", "eval")
     try:
         value = eval(code, {"math": math})

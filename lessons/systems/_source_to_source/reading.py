@@ -56,6 +56,10 @@ REFUSED: dict[str, tuple[str, str]] = {
 }
 
 
+# What the programs that come out call by name.
+EMITTED = ("abs", "math", "max", "min", "range")
+
+
 @dataclass(frozen=True)
 class Definition:
     """One function of the program: its tree, and what the names in it stand for outside."""
@@ -109,6 +113,13 @@ def checked(definition: Definition) -> Definition:
     if arguments.defaults:
         raise definition.refuse(tree, "a default value", "Pass every argument in the call.")
     for node in _inside(tree):
+        name = getattr(node, "arg", None) or (
+            isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id
+        )
+        if name in EMITTED:
+            raise definition.refuse(
+                node, f"{name} as the name of a value", "The gradient program calls it: rename yours."
+            )
         if type(node).__name__ in REFUSED:
             raise definition.refuse(node, *REFUSED[type(node).__name__])
         if isinstance(node, (ast.For, ast.While)) and node.orelse:
