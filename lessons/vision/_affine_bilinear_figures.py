@@ -175,7 +175,7 @@ def draw_slip(photos: Mapping[str, np.ndarray], degrees: np.ndarray, areas: np.n
     for at in (30, 45):
         axes.plot(at, areas[at], "o", color=VERMILLION)
         axes.annotate(
-            f"{areas[at] + 0:.2g}" if at == 30 else "0", (at, areas[at]), (6, 4), textcoords="offset points", fontsize=9
+            f"{areas[at]:.2g}" if at == 30 else "0", (at, areas[at]), (6, 4), textcoords="offset points", fontsize=9
         )
     axes.set(xlabel="angle in degrees", ylabel="determinant")
     axes.set_title("The area of the unit square", fontsize=10)

@@ -7,9 +7,10 @@
 #
 # This lesson rebuilds [Deep Learning Paper Implementations: Spatial Transformer Networks - Part II][post] by Kevin
 # Zakka (2017), which explains the layer of [Spatial Transformer Networks][paper] by Max Jaderberg, Karen Simonyan,
-# Andrew Zisserman and Koray Kavukcuoglu (2015). The post announces a third part with an implementation, which was not
-# written. So we derive the gradients by hand, check each, and then train: on digits that are turned, scaled and
-# shifted, and on road signs that the lesson draws itself, in place of the photographs of the German benchmark.
+# Andrew Zisserman and Koray Kavukcuoglu (2015). (The first part is the subject of the lesson `affine_bilinear`; what is
+# needed of it is repeated here.) The post announces a third part with an implementation, which was not written. So we
+# derive the gradients by hand, check each, and then train: on digits that are turned, scaled and shifted, and on road
+# signs that the lesson draws itself, in place of the photographs of the German benchmark.
 #
 # [post]: http://kevinzakka.github.io/2017/01/18/stn-part2/
 # [paper]: https://arxiv.org/abs/1506.02025
@@ -133,7 +134,7 @@ def grid_generator(theta, H, W):
 # %% [markdown]
 # The grid goes from the output to the input, and that turns everything around. A grid that shrinks shows the picture
 # *larger*; a grid that moves right shows it further *left*. With $\theta_{13} = 0.5$ on 41 columns, a dot in column 30
-# appears in column 20, because half a unit is $(W - 1)/4 = 10$ pixels.
+# appears in column 20, because half a unit is $(W - 1)/4 = 10$ pixels. (The dot itself has to wait for the sampler.)
 
 
 # %%
@@ -153,12 +154,8 @@ def the_grid_generator(run: Run) -> None:
     run.claim("the grid, against minigrad's affine_grid", error(grid, by_minigrad), below=1e-14)
     corner = theta[0] @ [-1, 1, 1]  # left, bottom
     run.claim("the lower left pixel, by hand", error(grid[0, -1, 0], corner), below=1e-14)
-    dot = np.zeros((1, 1, 41, 41))
-    dot[0, 0, 20, 30] = 1
-    moved = sample(dot, *coordinates(moved_right(0.5)[None], 41, 41))
-    run.claim("theta_13 = 0.5: the dot of column 30 is now in column", moved[0, 0, 20].argmax(), equals=20)
-    halved = sample(dot, *coordinates(IDENTITY[None] / 2, 41, 41))
-    run.claim("half the identity: it is now in column 40, twice as far out", halved[0, 0, 20].argmax(), equals=40)
+    x = grid_generator(moved_right(0.5)[None], 41, 41)[0, 20, 20, 0]
+    run.claim("theta_13 = 0.5, 41 columns: column 20 is read at column", (x + 1) * 20, equals=30, within=1e-12)
 
 
 # %% [markdown]
@@ -238,6 +235,12 @@ def the_sampler(run: Run) -> None:
     run.claim("28 x 40, identity: V - U", np.abs(transform(u, np.stack([IDENTITY] * 2), 28, 40) - u).max(), below=1e-13)
     collapsed = transform(u, np.zeros((2, 2, 3)), 28, 40)
     run.claim("theta = 0: the values of V in one channel differ by", np.ptp(collapsed[0, 0]), equals=0)
+    dot = np.zeros((1, 1, 41, 41))
+    dot[0, 0, 20, 30] = 1
+    moved = transform(dot, moved_right(0.5)[None], 41, 41)
+    run.claim("theta_13 = 0.5: the dot of column 30 is now in column", moved[0, 0, 20].argmax(), equals=20)
+    halved = transform(dot, IDENTITY[None] / 2, 41, 41)
+    run.claim("half the identity: it is now in column 40, twice as far out", halved[0, 0, 20].argmax(), equals=40)
 
 
 # %% [markdown]
@@ -323,10 +326,10 @@ class Scene(NamedTuple):
     dv: np.ndarray
 
 
-def draw_scene(rng: np.random.Generator, out: tuple[int, int] = (4, 6)) -> Scene:
+def draw_scene(rng: np.random.Generator) -> Scene:
     """Two images of two channels, not square, seen through maps that reach outside at some corners."""
     theta = IDENTITY + 0.3 * rng.normal(size=(2, 2, 3))
-    return Scene(rng.normal(size=(2, 2, 5, 7)), theta, rng.normal(size=(2, 2, *out)))
+    return Scene(rng.normal(size=(2, 2, 5, 7)), theta, rng.normal(size=(2, 2, 4, 6)))
 
 
 @lesson.step("Back through the sampler", terms=("top", "bottom", "left", "right"))
@@ -481,8 +484,8 @@ def undoing_a_map(run: Run) -> None:
 # %% [markdown]
 # ## Errata
 #
-# The mathematics of this post is right. Two statements about shapes are not quite, and the first is corrected by the
-# post itself one section later.
+# The mathematics of this post is right. Two statements about shapes are not quite right, and the first is corrected by
+# the post itself one section later.
 
 
 # %%
@@ -517,10 +520,10 @@ def number_of_channels(run: Run) -> None:
 lesson.smaller_slips(
     [
         ("N", "'the subscript t here stands for target'", "superscript: it is written x^t, y^t"),
-        ("W", "meshgrid and (x^s, y^s) are 'sets of indices'", "coordinates from -1 to 1; indices are integers"),
+        ("W", "meshgrid and (x^s, y^s) are each 'a set of indices'", "coordinates from -1 to 1; indices are integers"),
         (
             "W",
-            "pooling 'acts identically for all input samples'",
+            "pooling 'acted identically for all input samples'",
             "its windows do; which maximum wins depends on them",
         ),
         (
@@ -711,7 +714,7 @@ def train(
 # ## Experiment: digits that are turned, scaled and shifted
 #
 # Digits turn by up to 60 degrees either way, shrink to between half and four fifths of the canvas, and lie anywhere
-# in its middle part. (The paper's "RTS" turns by 45 degrees.) The test digits are placed once, and other digits.
+# in its middle part. (The paper's "RTS" turns by 45 degrees.) The test digits are other digits, and are placed once.
 
 
 # %%
@@ -865,9 +868,10 @@ def digits_in_clutter(run: Run) -> None:
 
 
 # %% [markdown]
-# The fully connected network has to learn each digit anew in every pose. With a transformer it learns each digit once.
-# The convolutional network already has shifts for nothing, and pooling forgives it small turns. It gains little. The
-# paper reports the same pattern: its fully connected network gains far more from the module than its convolutional one.
+# The fully connected network has to learn each digit anew in every pose. Behind a transformer fewer poses are left to
+# learn. The convolutional network already has shifts for nothing, and pooling forgives it small turns. It gains little.
+# The paper reports the same pattern: its fully connected network gains far more from the module than its convolutional
+# one.
 #
 # ## What the transformer hands on
 #
@@ -1098,8 +1102,8 @@ def road_signs(run: Run) -> None:
 # ## Where this breaks
 #
 # - **It must see what it looks for.** A point of the grid feels four pixels. Where these are equal, it feels nothing,
-#   and if the whole grid lies outside the image, the gradient is exactly zero and the transformer never comes back. A
-#   small learning rate for the localisation net and a start at the identity keep it inside.
+#   and if the whole grid lies outside the image, the gradient is exactly zero and this image cannot bring the
+#   transformer back. A small learning rate for the localisation net and a start at the identity keep it inside.
 # - **Shrinking skips pixels.** Read $224 \times 224$ pixels through a grid of $20 \times 20$, and only 3 % of them
 #   reach the output or receive a gradient. [Linearized Multi-Sampling for Differentiable Image Transformation][jiang]
 #   (Wei Jiang and others, 2019) samples around each point to mend that.
@@ -1155,7 +1159,7 @@ DOWN = Term("down", "column 2: sum of d * yt", ("down",), question="What does th
 SHIFT = Term("shift", "column 3: sum of d", ("shift",), question="What is the third homogeneous coordinate?")
 
 
-def draw_theta(rng: np.random.Generator, N: int, H: int = 3, W: int = 5) -> dict[str, Any]:
+def draw_theta(rng: np.random.Generator, N: int) -> dict[str, Any]:
     """Affine maps, well away from the identity and from singular ones."""
     return {"theta": IDENTITY + 0.4 * rng.normal(size=(N, 2, 3))}
 
@@ -1398,7 +1402,7 @@ def _scaled(factor_x, factor_y=None):
     return wrong
 
 
-def _slopes(dv, u, x, y, *, across=None, fx=None, fy=None):
+def _slopes(dv, u, x, y, *, fx=None, fy=None):
     """The gradients with other weights than the right ones."""
     q11, q21, q12, q22, right_fx, right_fy = corners(u, x, y)
     fx, fy = right_fx if fx is None else fx(right_fx), right_fy if fy is None else fy(right_fy)

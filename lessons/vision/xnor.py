@@ -224,10 +224,11 @@ def what_is_lost(run: Run) -> None:
 # $$
 #
 # The first is plain calculus: $\partial \alpha / \partial W_i = \operatorname{sign}(W_i) / n$. The second is zero
-# almost everywhere, because a sign is flat. With zero, no weight would ever learn to change its sign. The way out is
-# the *straight-through estimator* of [Yoshua Bengio, Nicholas Léonard and Aaron Courville (2013)][ste]: on the way
-# back, pretend that the sign was the line $r \mapsto r$ between $-1$ and $1$, and flat outside. Its slope is 1 inside
-# and 0 outside:
+# almost everywhere, because a sign is flat. With zero, nothing would tell a weight that its sign is wrong. The way out
+# is the *straight-through estimator* of [Yoshua Bengio, Nicholas Léonard and Aaron Courville (2013)][ste], in the form
+# that [Matthieu Courbariaux, Itay Hubara, Daniel Soudry, Ran El-Yaniv and Yoshua Bengio (2016)][bnn] gave it for binary
+# networks: on the way back, pretend that the sign was the line $r \mapsto r$ between $-1$ and $1$, and flat outside.
+# Its slope is 1 inside and 0 outside:
 #
 # $$
 # \frac{\partial \operatorname{sign}}{\partial r} := 1_{|r| \le 1}
@@ -243,6 +244,7 @@ def what_is_lost(run: Run) -> None:
 # $$
 #
 # [ste]: https://arxiv.org/abs/1308.3432
+# [bnn]: https://arxiv.org/abs/1602.02830
 #
 # **Exercise: `weight_gradient`.** Their sum, for all the filters of a layer.
 
@@ -501,7 +503,7 @@ def one_weight_of_the_sum(run: Run) -> None:
 # \qquad \operatorname{E}|X| \operatorname{E}|W| = \frac{2}{\pi}
 # $$
 #
-# and a filter that has *found* its pattern is correlated with its input, that is its job.
+# and a filter that has *found* its pattern is correlated with its input; that is its job.
 
 
 # %%
@@ -575,10 +577,10 @@ def no_product_of_means(run: Run) -> None:
 #
 # ## Step 4: all windows of an image at once, the map $K$
 #
-# A convolution takes a dot product with every window of $I \in \mathbb{R}^{c \times w_\text{in} \times h_\text{in}}$,
-# and each window has its own $\beta$, the mean of its $c\,w\,h$ magnitudes. Windows overlap, so computing each mean
-# from scratch would do the same additions again and again, and more of them than the binary convolution saves. But a
-# mean over channels and window is a mean over the channels first:
+# A convolution takes a dot product with every window of $I \in \mathbb{R}^{c \times w_{\text{in}} \times
+# h_{\text{in}}}$, and each window has its own $\beta$, the mean of its $c\,w\,h$ magnitudes. Windows overlap, so
+# computing each mean from scratch would do the same additions again and again, as much work as one more filter of
+# floats. But a mean over channels and window is a mean over the channels first:
 #
 # $$
 # A_{jk} = \frac{1}{c} \sum_i |I_{ijk}|, \qquad K = A * k, \quad k_{ab} = \frac{1}{wh}
@@ -895,7 +897,7 @@ def the_headline_on_speed(run: Run) -> None:
     said = ", ".join(f"{times(main[name])} times as fast as {RIVALS[name]}" for name in rivals)
     run.note(
         f"The paper says 58. Here, at {most} channels and 3 x 3, the binary convolution is {said}. All of these are "
-        "true; 58 is one baseline among them. `minigrad bench xnor` compares with the peak of this machine, too."
+        "true; 58 belongs to one more baseline. `minigrad bench xnor` compares with the peak of this machine, too."
     )
     over_channels, over_sides = (
         {name: np.array([(races[at].speed_ups[name], *races[at].quartiles[name]) for at in places]) for name in rivals}
@@ -918,9 +920,10 @@ def the_headline_on_speed(run: Run) -> None:
 # The paper's block is normalise, take signs, convolve, pool. Our network for $14 \times 14$ digits has a real first
 # convolution and a real last layer, as in the paper, and between them two such blocks. Its float twin has a ReLU
 # where the other takes signs. In between stands the *binary-weight network*: ReLUs, real activations, binary weights.
+# Our networks do without the map $K$: a binary input counts as its bare signs, and $\alpha$ is the only scale.
 #
-# The layers with bits keep real weights for the optimiser. Each step makes a change of about a hundredth, far too
-# small for a bit; the real copy collects the changes until a sign flips.
+# The layers with bits keep real weights for the optimiser. Each step changes a weight by a hundredth or so, far too
+# little for a bit; the real copy collects the changes until a sign flips.
 #
 # What stands in for the derivatives is an argument, a `Rule`, so that we can train the same network as printed: with
 # the factor $r$, with one summand of the scale term, and with both. (The quick size of this lesson trains fully
@@ -1196,12 +1199,13 @@ def smooth(losses: np.ndarray, window: int) -> np.ndarray:
 
 
 # %% [markdown]
-# Two lines of the table deserve a second look. *One summand* makes no difference that one could see. The reason is
-# the batch norm that follows: it undoes every scale, so the loss does not change with $\alpha$, its derivative
-# $\sum_j g_j B_j$ is zero, and the right scale term is next to nothing in this network (that is a claim above). And
-# *both as printed* learns better than the factor $r$ alone. One slip makes up for the other: the printed $g_i / n$,
-# which should not be there, is a positive multiple of $g_i$, just like a straight-through gradient, and Adam does not
-# care how small it is. It leads the weights where the factor $r$ misleads them.
+# Two lines of the table deserve a second look. *One summand* makes no difference that one could see. The reason is the
+# batch norm that follows: it undoes every scale, so the loss does not change with $\alpha$, its derivative $\sum_j g_j
+# B_j$ is zero, and the right scale term is next to nothing in this network (that is a claim above); and the printed
+# $g_i / n$ in its place only makes the straight term a little longer. And *both as printed* learns better than the
+# factor $r$ alone. One slip makes up for the other: the printed $g_i / n$, which should not be there, is a positive
+# multiple of $g_i$, just like a straight-through gradient, and Adam does not care how small it is. It leads the weights
+# where the factor $r$ misleads them.
 #
 # The paper's own numbers are further apart than ours, since ImageNet is harder. Its authors' page gives 56.8 % for
 # AlexNet with binary weights, which is as much as with real ones, and 43.3 % for the XNOR version. The post sums both
@@ -1222,10 +1226,14 @@ lesson.smaller_slips(
             "with the square, as in the first; the minimum is the same",
         ),
         ("N", "the last formula opens two parentheses and closes one", "(sign(I) * sign(W)) . K alpha"),
-        ("W", "32 x memory saving", "31.56 x with one float32 scale for each 3 x 3 x 256 filter"),
         (
             "W",
-            "58 x faster convolutional operations",
+            "32 x memory saving (quoted from the paper)",
+            "31.56 x with one float32 scale for each 3 x 3 x 256 filter",
+        ),
+        (
+            "W",
+            "58 x faster convolutional operations (quoted from the paper)",
             "fewer high-precision operations; the time depends on the baseline",
         ),
         (
@@ -1240,13 +1248,15 @@ lesson.smaller_slips(
 @lesson.step("Slips that can be measured")
 def measured_slips(run: Run) -> None:
     W, X = run.rng.normal(size=(2, 6))
-    candidates = all_signs(6) * np.abs(X * W).mean()
-    squared = ((X * W - candidates) ** 2).sum(axis=1)
+    candidates = all_signs(6)
+    norms = np.linalg.norm(X * W - candidates * np.abs(X * W).mean(), axis=1)
     run.claim(
-        "the norm and its square are smallest at the same signs", np.sqrt(squared).argmin(), equals=squared.argmin()
+        "the norm without a square, 2**6 sign vectors: the best differs from sign(X) sign(W) in",
+        (candidates[norms.argmin()] != np.sign(X) * np.sign(W)).sum(),
+        equals=0,
     )
     run.claim(
-        "a sum over the last index of a c x w x h image has as many axes",
+        "the printed sum, over the last index of a 3 x 5 x 4 image: its shape, where 5 x 4 is needed",
         np.abs(np.ones((3, 5, 4))).sum(axis=2).shape,
         equals=(3, 5),
     )
@@ -1405,7 +1415,7 @@ def where_this_breaks(run: Run) -> None:
 # Liu and Kwang-Ting Cheng, 2018), learn the scales by back-propagation instead of computing them
 # ([XNOR-Net++](https://arxiv.org/abs/1909.13863) by Adrian Bulat and Georgios Tzimiropoulos, 2019), and learn where
 # each sign changes ([ReActNet](https://arxiv.org/abs/2003.03488) by Zechun Liu, Zhiqiang Shen, Marios Savvides and
-# Kwang-Ting Cheng, 2020). In products, eight bits are the usual choice ([Benoit Jacob and others,
+# Kwang-Ting Cheng, 2020). In practice, eight bits are the usual choice ([Benoit Jacob and others,
 # 2017](https://arxiv.org/abs/1712.05877)): four times less memory, integer arithmetic that every processor has, and
 # hardly any loss. Binary weights with wider activations, the paper's other half, came back in language models
 # ([BitNet](https://arxiv.org/abs/2310.11453) by Hongyu Wang and others, 2023).
