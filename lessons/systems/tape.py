@@ -954,8 +954,8 @@ def minigrad_refuses() -> str:
 @lesson.step("Where this breaks")
 def where_this_breaks(run: Run) -> None:
     held = {depth: alive_after_forward(depth, 50_000) for depth in (10, 40)}
-    run.claim("memory held after 10 ops, in arrays", held[10], equals=10, within=1.5)
-    run.claim("memory held after 40 ops, in arrays", held[40], equals=40, within=4)
+    run.claim("memory held after 10 ops, in arrays", held[10], within=(9, 20))
+    run.claim("memory held after 40 ops, in arrays", held[40], within=(36, 80))
 
     array = np.array([1.0, 2.0])
     x = Value(array)

@@ -47,7 +47,7 @@ lesson = Lesson(
     ),
     headline="At equal parameters, a spatial transformer doubles what a fully connected network reads of turned, "
     "scaled and shifted digits; in front of a good convolutional network it adds little.",
-    needs=("backward_passes",),
+    needs=("backward_passes", "affine_bilinear"),
     minutes=3,
     exercises=4,
 )

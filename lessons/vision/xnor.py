@@ -121,6 +121,28 @@ def residual(W: np.ndarray, alpha: np.ndarray, B: np.ndarray) -> np.ndarray:
     return ((W - alpha * B) ** 2).sum(axis=-1)
 
 
+def draw_approximation(run: Run) -> None:
+    """Draw one filter with its approximation, and J over alpha for right and wrong signs."""
+    from lessons.vision._xnor_figures import approximation
+
+    W = np.sort(np.random.default_rng(2).normal(size=40))
+    (alpha,), (B,) = binarize(W[None])
+    scales = np.linspace(0, 2 * alpha, 81)
+    curves = {}
+    for flips in (0, 1, 3):
+        signs = B.copy()
+        signs[np.argsort(np.abs(W))[-flips:] if flips else []] *= -1  # the largest weights, the worst to get wrong
+        curves[flips] = residual(W, scales[:, None], signs) / (W**2).sum()
+    share = 1 - np.abs(W).sum() ** 2 / (W**2).sum() / len(W)
+    run.figure(
+        "xnor-approximation",
+        approximation(W, alpha, B, scales, curves, share),
+        alt="Left: forty sorted weights and the two levels -alpha and +alpha that replace them. Right: the error over "
+        "alpha is a parabola, lowest at the mean magnitude for the signs of W, and higher when signs are flipped.",
+        data={"W": W, "alpha": alpha, "B": B, "scales": scales, **{f"J with {k} flips": v for k, v in curves.items()}},
+    )
+
+
 @lesson.step("One scale and n signs", terms=("alpha", "B"))
 def one_scale_and_n_signs(run: Run) -> None:
     W = run.rng.normal(size=10)
@@ -142,28 +164,6 @@ def one_scale_and_n_signs(run: Run) -> None:
     parabola = residual(W, alpha + steps[:, None], B) - found[best]
     run.claim("J(alpha* + t) - J*, against n t^2", np.abs(parabola - 10 * steps**2).max(), below=1e-12)
     draw_approximation(run)
-
-
-def draw_approximation(run: Run) -> None:
-    """Draw one filter with its approximation, and J over alpha for right and wrong signs."""
-    from lessons.vision._xnor_figures import approximation
-
-    W = np.sort(np.random.default_rng(2).normal(size=40))
-    (alpha,), (B,) = binarize(W[None])
-    scales = np.linspace(0, 2 * alpha, 81)
-    curves = {}
-    for flips in (0, 1, 3):
-        signs = B.copy()
-        signs[np.argsort(np.abs(W))[-flips:] if flips else []] *= -1  # the largest weights, the worst to get wrong
-        curves[flips] = residual(W, scales[:, None], signs) / (W**2).sum()
-    share = 1 - np.abs(W).sum() ** 2 / (W**2).sum() / len(W)
-    run.figure(
-        "xnor-approximation",
-        approximation(W, alpha, B, scales, curves, share),
-        alt="Left: forty sorted weights and the two levels -alpha and +alpha that replace them. Right: the error over "
-        "alpha is a parabola, lowest at the mean magnitude for the signs of W, and higher when signs are flipped.",
-        data={"W": W, "alpha": alpha, "B": B, "scales": scales, **{f"J with {k} flips": v for k, v in curves.items()}},
-    )
 
 
 # %% [markdown]
@@ -1130,6 +1130,11 @@ def scale_share(model: nn.Sequential, images: np.ndarray, labels: np.ndarray) ->
     return max(float(np.linalg.norm(b - s) / np.linalg.norm(s)) for b, s in zip(both, straight, strict=True))
 
 
+def smooth(losses: np.ndarray, window: int) -> np.ndarray:
+    """Return the running mean over `window` steps."""
+    return np.lib.stride_tricks.sliding_window_view(losses, window).mean(axis=-1)
+
+
 @lesson.experiment("A network of bits and its float twin")
 @one_thread()
 def bits_and_floats(run: Run) -> None:
@@ -1191,11 +1196,6 @@ def bits_and_floats(run: Run) -> None:
         data={f"loss of {kind}, {rule}": curve for (kind, rule), curve in curves.items()}
         | {f"accuracy of {kind}, {rule}": found for (kind, rule), found in scores.items()},
     )
-
-
-def smooth(losses: np.ndarray, window: int) -> np.ndarray:
-    """Return the running mean over `window` steps."""
-    return np.lib.stride_tricks.sliding_window_view(losses, window).mean(axis=-1)
 
 
 # %% [markdown]

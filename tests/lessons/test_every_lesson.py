@@ -5,9 +5,14 @@ A lesson's own file tests/lessons/test_NAME.py has what is its own: headline num
 
 from __future__ import annotations
 
+import ast
+import dis
+import importlib
 import importlib.util
+import inspect
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +82,40 @@ def test_its_source_and_its_needs_exist(lesson):
     assert 1950 < lesson.source.year < 2030
     assert set(lesson.needs) <= {other.name for other in LESSONS} - {lesson.name}
     assert 0 < lesson.minutes <= 5
+
+
+def globals_of(function: types.FunctionType, module: types.ModuleType) -> set[str]:
+    """The module's names that a function reads when it runs, also through the module's functions that it calls."""
+    found: set[str] = set()
+    waiting = [inspect.unwrap(function).__code__]
+    while waiting:
+        code = waiting.pop()
+        waiting += [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
+        for name in {step.argval for step in dis.get_instructions(code) if step.opname == "LOAD_GLOBAL"} - found:
+            found.add(name)
+            value = getattr(module, name, None)
+            if isinstance(value, types.FunctionType) and value.__module__ == module.__name__:
+                waiting.append(inspect.unwrap(value).__code__)
+    return found
+
+
+@every_lesson
+def test_no_cell_uses_what_a_later_one_defines(lesson):
+    """In VS Code and Jupyter a part runs as soon as its cell is reached."""
+    module = importlib.import_module(f"lessons.{lesson.subject}.{lesson.name}")
+    tree = ast.parse(inspect.getsource(module))
+    line_of: dict[str, int] = {}
+    for node in tree.body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", node)]
+        names = [getattr(node, "name", "")] + [n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name)]
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)):
+            for name in names if isinstance(node, (ast.Assign, ast.AnnAssign)) else names[:1]:
+                line_of.setdefault(name, node.end_lineno)
+    for part in lesson.parts:
+        if part.body.__name__ in line_of:
+            own = line_of[part.body.__name__]
+            late = {name for name in globals_of(part.body, module) if line_of.get(name, 0) > own}
+            assert not late, f"{part.name} uses what is defined below it"
 
 
 @every_lesson

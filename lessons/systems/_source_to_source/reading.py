@@ -112,7 +112,7 @@ def checked(definition: Definition) -> Definition:
         raise definition.refuse(tree, "a parameter with * or / before it", "Use plain parameters.")
     if arguments.defaults:
         raise definition.refuse(tree, "a default value", "Pass every argument in the call.")
-    for node in _inside(tree):
+    for node in (*arguments.args, *_inside(tree)):
         name = getattr(node, "arg", None) or (
             isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id
         )
