@@ -50,7 +50,7 @@ lesson = Lesson(
     ),
     headline="Of half-erased digits a denoising autoencoder restores more than a plain one or PCA of equal code size.",
     minutes=1.5,
-    exercises=4,
+    exercises=5,
 )
 
 # %% [markdown]
@@ -406,6 +406,49 @@ def the_linear_denoiser(run: Run) -> None:
     run.claim("relative distance of W from the identity", off, above=0.2)
     loss, naive = squared_error(clean, spoiled @ W.T), squared_error(clean, spoiled / (1 - p))
     run.claim("loss of W, divided by that of x~ / (1 - p)", loss / naive, below=1)
+
+
+# %% [markdown]
+# **Exercise: `masked_loss_backward`.** The same loss for any $W$, and its slope. Averaged over the masks, it is
+#
+# $$
+# L(W) = (1-p)^2 \operatorname{tr}(W S W^\top) + p (1-p) \sum_{ij} W_{ij}^2 S_{jj}
+# - 2 (1-p) \operatorname{tr}(W S) + \operatorname{tr} S
+# $$
+#
+# The first term is there without any randomness, for pixels that are $1 - p$ times as bright (**dimmed**). The second
+# is what the randomness adds, a penalty on large weights (**penalty**); the third wants $W x$ to be $x$ (**match**).
+
+
+# %%
+@lesson.exercise(hint="Three terms, three derivatives. S is symmetric, and S_jj belongs to column j of W.")
+def masked_loss_backward(dloss, W, S, p):
+    """Return the gradient of the mean masked loss L(W), which the text above gives, with respect to W.
+
+    Args:
+        dloss: gradient with respect to L, a number.
+        W: shape (D, D).
+        S: the second moments of the data, symmetric, shape (D, D).
+        p: the probability that a pixel is lost, a number between 0 and 1.
+
+    Returns:
+        dW, shape (D, D).
+    """
+    keep = 1 - p
+    dimmed = 2 * keep**2 * W @ S
+    penalty = 2 * p * keep * W * np.diag(S)
+    match = -2 * keep * S
+    return dloss * (dimmed + penalty + match)
+
+
+@lesson.step("The slope of the masked loss", terms=("dimmed", "penalty", "match"))
+def slope_of_the_masked_loss(run: Run) -> None:
+    x = some_data(np.random.default_rng(2008)) + 0.5
+    S = x.T @ x / len(x)
+    at_best = masked_loss_backward(1.0, linear_denoiser(S, 0.4), S, 0.4)
+    run.claim("at W = P Q^-1 it is zero: largest entry", np.abs(at_best).max(), below=1e-10)
+    at_identity = masked_loss_backward(1.0, np.eye(len(S)), S, 0.4)
+    run.claim("at the identity it is not: largest entry", np.abs(at_identity).max(), above=0.1)
 
 
 # %% [markdown]
@@ -1132,6 +1175,72 @@ WRONG_TIED: dict[str, tuple[Callable[..., Any], tuple[str, ...], str | None]] = 
 }
 for _name, (_wrong, _terms, _cause) in WRONG_TIED.items():
     lesson.mistake("tied_backward", _name, terms=_terms, cause=_cause)(_wrong)
+
+
+def draw_moments(rng: np.random.Generator, D: int) -> dict[str, Any]:
+    x = rng.normal(size=(20, D)) @ rng.normal(size=(D, D)) + 0.5
+    return {"W": rng.normal(size=(D, D)), "S": x.T @ x / 20, "p": float(rng.uniform(0.2, 0.7))}
+
+
+@lesson.question(
+    "masked_loss_backward",
+    inputs=draw_moments,
+    sizes={"D": (4, 6)},
+    upstream=("dloss",),
+    terms={
+        "dW": (
+            Term("dimmed", "2 (1-p)^2 W S", through=("dimmed",), question="What is the derivative of tr(W S W^T)?"),
+            Term("penalty", "2 p (1-p) W diag(S)", through=("penalty",), question="Which S_jj belongs to W_ij?"),
+            Term("match", "-2 (1-p) S", through=("match",), question="What is the derivative of tr(W S) by W_ij?"),
+        )
+    },
+    factors={"1-p": lambda values: 1 - values["p"], "p": lambda values: values["p"]},
+)
+def masked_loss_on_tape(named, W, S, p):
+    dimmed = named("dimmed", (1 - p) ** 2 * ((W @ S) * W).sum())
+    penalty = named("penalty", p * (1 - p) * (W * W * S.diagonal()).sum())
+    match = named("match", -2 * (1 - p) * (W * S.t()).sum())
+    return dimmed + penalty + match + S.diagonal().sum()
+
+
+def _masked(dimmed=1.0, penalty=1.0, match=1.0):
+    """The gradient with wrong factors, numbers or functions of p, on its three terms."""
+
+    def wrong(dloss, W, S, p):
+        keep = 1 - p
+        parts = 2 * keep**2 * W @ S, 2 * p * keep * W * np.diag(S), -2 * keep * S
+        factors = [each(p) if callable(each) else each for each in (dimmed, penalty, match)]
+        return dloss * sum(factor * part for factor, part in zip(factors, parts, strict=True))
+
+    return wrong
+
+
+ALL_MASKED = ("dimmed", "penalty", "match")
+WRONG_SLOPES: dict[str, tuple[Callable[..., Any], tuple[str, ...], str | None]] = {
+    "returns zeros": (_masked(0, 0, 0), ALL_MASKED, "dW is zero"),
+    "forgets that a pixel survives together with itself": (_masked(penalty=0), ("penalty",), "`penalty` is 0"),
+    "squares the chance of a pixel to match": (_masked(match=lambda p: 1 - p), ("match",), "`match` is 1-p"),
+    "takes two pixels to survive as often as one": (
+        _masked(dimmed=lambda p: 1 / (1 - p)),
+        ("dimmed",),
+        None,
+    ),
+    "flips the sign of the match": (_masked(match=-1), ("match",), "`match` is -1"),
+    "misses the 2 of the squares": (_masked(0.5, 0.5, 0.5), ALL_MASKED, "every term of dW is 1/2"),
+    "takes S_ii for S_jj": (
+        lambda dloss, W, S, p: _masked(penalty=0)(dloss, W, S, p) + dloss * 2 * p * (1 - p) * W * np.diag(S)[:, None],
+        ("penalty",),
+        None,
+    ),
+}
+for _name, (_wrong, _terms, _cause) in WRONG_SLOPES.items():
+    lesson.mistake("masked_loss_backward", _name, terms=_terms, cause=_cause)(_wrong)
+
+
+@lesson.variant("masked_loss_backward", "2 (W Q - P^T)")
+def _(dloss, W, S, p):
+    Q = (1 - p) ** 2 * S + np.diag(p * (1 - p) * np.diag(S))
+    return 2 * dloss * (W @ Q - (1 - p) * S.T)
 
 
 @lesson.mistake("tied_backward", "returns dW transposed", cause="dW is the transpose")

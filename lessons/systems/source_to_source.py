@@ -53,7 +53,7 @@ lesson = Lesson(
     headline="Source code in, source code of the gradient out: equal to the tape on random programs, and compiled.",
     needs=("backward_passes",),
     minutes=1,
-    exercises=4,
+    exercises=5,
 )
 
 
@@ -732,6 +732,41 @@ def descend(slope: Callable[..., tuple[float, ...]], steps: int, rate: float = 1
     return np.array(path)
 
 
+# %% [markdown]
+# **Exercise: `distance_backward`.** Before the transformer does it, you do. With the matrix $A$ whose columns are the
+# points, the residual is $r = A k - p$, and the distance $d = |r|$. Its gradient has a share from each coordinate of
+# the residual, **across** and **up**.
+
+
+# %%
+@lesson.exercise(hint="The root brings back half of 1/d, the square twice the residual. What stands beside k in r?")
+def distance_backward(dy, k, A, p):
+    """Return the gradient of d = sqrt(r[0]**2 + r[1]**2), r = A k - p, with respect to k, for N problems at once.
+
+    Args:
+        dy: gradient with respect to d, shape (N,).
+        k: shape (2, N).
+        A: shape (2, 2, N); r[i] = A[i, 0] * k[0] + A[i, 1] * k[1] - p[i].
+        p: shape (2, N).
+
+    Returns:
+        dk, shape (2, N).
+    """
+    r = (A * k).sum(axis=1) - p
+    d = np.sqrt((r**2).sum(axis=0))
+    return dy * (A[0] * r[0] + A[1] * r[1]) / d
+
+
+@lesson.step("The gradient of a distance, by hand", terms=("across", "up"))
+def distance_by_hand(run: Run) -> None:
+    k1, k2 = run.rng.normal(size=(2, 5))
+    points = np.repeat(A[:, :, None], 5, axis=2), np.array([[-1 / 3], [1.0]]) * np.ones(5)
+    ours = distance_backward(np.ones(5), np.array([k1, k2]), *points)
+    slope = differentiate(distance)
+    theirs = np.array([slope(1.0, one, other) for one, other in zip(k1.tolist(), k2.tolist(), strict=True)]).T
+    run.claim("distance_backward against the transformed program", np.abs(ours - theirs).max(), below=1e-12)
+
+
 @lesson.experiment("The post's last program, to the last bit")
 def to_the_last_bit(run: Run) -> None:
     from lessons.systems._source_to_source_figures import draw_cycle
@@ -1159,6 +1194,70 @@ for _name, (_factors, _terms, _cause) in WRONG_PULLBACKS.items():
             dy * (factors[1] * _quotient(a, b)[1] + factors[2] * _quotient(a, b)[2]),
         )
     )
+
+
+def draw_problems(rng: np.random.Generator, N: int) -> dict[str, Any]:
+    return {"k": rng.normal(size=(2, N)), "A": rng.normal(size=(2, 2, N)), "p": rng.normal(size=(2, N))}
+
+
+@lesson.question(
+    "distance_backward",
+    inputs=draw_problems,
+    sizes={"N": (5, 7)},
+    terms={
+        "dk": (
+            Term("across", "dy * A[0] * r[0] / d", through=("r0",), question="What does k do to the first residual?"),
+            Term("up", "dy * A[1] * r[1] / d", through=("r1",), question="What does k do to the second residual?"),
+        )
+    },
+    factors={"d": lambda values: values["d"]},
+)
+def distance_on_the_tape(named, k, A, p):
+    r0 = named("r0", (A[0] * k).sum(0) - p[0])
+    r1 = named("r1", (A[1] * k).sum(0) - p[1])
+    return named("d", (r0 * r0 + r1 * r1).sqrt())
+
+
+def _residual(k, A, p):
+    r = (A * k).sum(axis=1) - p
+    return r, np.sqrt((r**2).sum(axis=0))
+
+
+WRONG_DISTANCES: dict[str, tuple[Callable[..., Any], tuple[str, ...], str | None]] = {
+    "returns zeros": (lambda dy, k, A, p: 0 * k, ("across", "up"), "dk is zero"),
+    "differentiates the square of the distance": (
+        lambda dy, k, A, p: 2 * distance_backward(dy, k, A, p) * _residual(k, A, p)[1],
+        ("across", "up"),
+        None,
+    ),
+    "forgets to divide by the distance": (
+        lambda dy, k, A, p: distance_backward(dy, k, A, p) * _residual(k, A, p)[1],
+        ("across", "up"),
+        "every term of dk is d",
+    ),
+    "misses the half of the root": (
+        lambda dy, k, A, p: 2 * distance_backward(dy, k, A, p),
+        ("across", "up"),
+        "every term of dk is 2",
+    ),
+    "leaves out the second coordinate": (
+        lambda dy, k, A, p: dy * A[0] * _residual(k, A, p)[0][0] / _residual(k, A, p)[1],
+        ("up",),
+        "`up` is 0",
+    ),
+    "flips the sign": (lambda dy, k, A, p: -distance_backward(dy, k, A, p), ("across", "up"), "every term of dk is -1"),
+    "takes the rows of A for its columns": (
+        lambda dy, k, A, p: dy * (A * _residual(k, A, p)[0]).sum(axis=1) / _residual(k, A, p)[1],
+        ("across", "up"),
+        None,
+    ),
+}
+for _name, (_wrong, _terms, _cause) in WRONG_DISTANCES.items():
+    lesson.mistake("distance_backward", _name, terms=_terms, cause=_cause)(_wrong)
+
+lesson.variant("distance_backward", "einsum")(
+    lambda dy, k, A, p: np.einsum("n,ijn,in->jn", dy / _residual(k, A, p)[1], A, np.einsum("ijn,jn->in", A, k) - p)
+)
 
 
 @lesson.mistake("pullback", "swaps da and db", cause="in the place of da is db")

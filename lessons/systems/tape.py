@@ -46,7 +46,7 @@ lesson = Lesson(
     ),
     headline="Sixty lines of tape train a network, and every weight of every step equals minigrad's to the last bit.",
     minutes=0.3,
-    exercises=3,
+    exercises=4,
 )
 
 # %% [markdown]
@@ -397,6 +397,36 @@ def _(candidate):
         g = rng.normal(size=big)
         verdicts.append(Verdict.from_arrays(f"{big} to {small}", candidate(g, small), by_index(g, small), 1e-12))
     return Verdict.all(*verdicts)
+
+
+# %% [markdown]
+# **Exercise: `gram_backward`.** Two wires again, this time with matrices on them. `y = x @ x.T` holds all scalar
+# products of the rows of $x$. It uses $x$ twice: the wire on the **left** brings back $g x$, the one on the **right**,
+# through the transpose, $g^\top x$. Only if $g$ happens to be symmetric are they equal.
+
+
+# %%
+@lesson.exercise(hint="y[i, j] is the product of row i and row j. Which entries of y does row i of x reach, and how?")
+def gram_backward(g, x):
+    """Return the gradient of y = x @ x.T with respect to x.
+
+    Args:
+        g: gradient with respect to y, shape (N, N), not symmetric in general.
+        x: shape (N, M).
+
+    Returns:
+        dx, shape (N, M).
+    """
+    return g @ x + g.T @ x
+
+
+@lesson.step("Two wires with matrices on them", terms=("left", "right"))
+def two_wires(run: Run) -> None:
+    x, g = run.rng.normal(size=(4, 3)), run.rng.normal(size=(4, 4))
+    (leaf,) = values(x)
+    (ours,) = gradients(total((leaf @ transpose(leaf)) * g), [leaf])
+    run.claim("gram_backward, against the engine", np.abs(gram_backward(g, x) - ours.array).max(), below=1e-12)
+    run.claim("2 g x instead: how far off", np.abs(2 * g @ x - ours.array).max(), above=0.1)
 
 
 # %% [markdown]
@@ -1043,6 +1073,49 @@ for _name, (_wrong, _terms, _cause) in WRONG_SECOND.items():
 def _(dd, g, w, x):
     s = 1 / np.cosh(w * x) ** 2
     return dd * w * s, dd * g * s * (1 - 2 * w * x * np.tanh(w * x))
+
+
+# %%
+def draw_rows(rng: np.random.Generator, N: int, M: int) -> dict[str, Any]:
+    return {"x": rng.normal(size=(N, M))}
+
+
+@lesson.question(
+    "gram_backward",
+    inputs=draw_rows,
+    sizes={"N": (5, 7), "M": (3, 4)},
+    upstream=("g",),
+    terms={
+        "dx": (
+            Term("left", "g @ x", question="Hold the transposed x still. What does the other x bring back?"),
+            Term(
+                "right",
+                "g.T @ x",
+                through=("turned",),
+                question="Hold the first x still. The gradient of x.T has the shape of x.T: what turns it back?",
+            ),
+        )
+    },
+)
+def gram_on_tape(named, x):
+    return x @ named("turned", x.t())
+
+
+WRONG_GRAMS: dict[str, tuple[Callable[..., Any], tuple[str, ...], str | None]] = {
+    "returns zeros": (lambda g, x: 0 * x, ("left", "right"), "dx is zero"),
+    "forgets the second wire": (lambda g, x: g @ x, ("right",), "`right` is 0"),
+    "forgets the first wire": (lambda g, x: g.T @ x, ("left",), "`left` is 0"),
+    "subtracts the wires": (lambda g, x: (g - g.T) @ x, ("right",), "`right` is -1"),
+    "takes the mean of the wires": (lambda g, x: (g + g.T) @ x / 2, ("left", "right"), "every term of dx is 1/2"),
+    "takes g for symmetric": (lambda g, x: 2 * g @ x, ("left", "right"), "`left` is 2"),
+    "returns the transpose": (lambda g, x: ((g + g.T) @ x).T, (), "dx is the transpose"),
+}
+for _name, (_wrong, _terms, _cause) in WRONG_GRAMS.items():
+    lesson.mistake("gram_backward", _name, terms=_terms, cause=_cause)(_wrong)
+
+lesson.variant("gram_backward", "one row at a time")(
+    lambda g, x: np.array([sum((g[i, j] + g[j, i]) * x[j] for j in range(len(x))) for i in range(len(x))])
+)
 
 
 # %%
