@@ -423,7 +423,7 @@ def gram_backward(g, x):
 @lesson.step("Two wires with matrices on them", terms=("left", "right"))
 def two_wires(run: Run) -> None:
     x, g = run.rng.normal(size=(4, 3)), run.rng.normal(size=(4, 4))
-    (leaf,) = values(x)
+    leaf = Value(x)
     (ours,) = gradients(total((leaf @ transpose(leaf)) * g), [leaf])
     run.claim("gram_backward, against the engine", np.abs(gram_backward(g, x) - ours.array).max(), below=1e-12)
     run.claim("2 g x instead: how far off", np.abs(2 * g @ x - ours.array).max(), above=0.1)
