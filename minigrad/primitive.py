@@ -239,14 +239,14 @@ def operator(op: Op) -> tuple[Callable[[Tensor, Any], Any], Callable[[Tensor, An
                 if not (a.ndim or b.ndim):  # NumPy computes faster with its scalars than with 0-dim arrays
                     a, b = a[()], b[()]
                 result = forward(a, b)
-                if result.__class__ is DeviceArray:
-                    return op(x, y)
         except Exception:  # said better by the general call
             result = None
-        if result is None:
-            return op(x, y)
+        if result.__class__ is not ndarray:
+            if result is None or result.__class__ is DeviceArray:
+                return op(x, y)
+            result = asarray(result)
         out = new_tensor(Tensor)
-        out._array = result if result.__class__ is ndarray else asarray(result)
+        out._array = result
         out._grad = out._storage = None
         if differentiable and (x._requires_grad or y._requires_grad) and recording():
             out._requires_grad, out._node = True, Node(op, (x, y), NO_ATTRS)

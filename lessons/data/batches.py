@@ -26,6 +26,20 @@ def as_float(images: np.ndarray, flat: bool = True) -> np.ndarray:
     return scaled
 
 
+def halved(images: np.ndarray, dtype: type[np.floating] = np.float64) -> np.ndarray:
+    """Digits at half their size, each pixel the mean of four: for trainings that take a second.
+
+    Args:
+        images: floats, 28 x 28 pixels each, of any shape that begins with N.
+        dtype: of the result, and of the sums.
+
+    Returns:
+        shape (N, 14, 14).
+    """
+    small: np.ndarray = images.reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4), dtype=dtype)
+    return small
+
+
 def minibatches(rng: np.random.Generator, n: int, batch_size: int, drop_last: bool = False) -> Iterator[np.ndarray]:
     """One pass over n items in a fresh random order: yields index arrays of `batch_size` items.
 

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from lessons.anatomy import Lesson, Run, Source, Term
+from lessons.lab.numbers import error
 from lessons.lab.recorded import recorded_by_torch
 
 lesson = Lesson(
@@ -61,9 +62,6 @@ lesson = Lesson(
 
 
 # %%
-def error(got: np.ndarray, want: np.ndarray) -> float:
-    """Return the largest difference, as a fraction of the largest wanted entry."""
-    return float(np.abs(got - want).max() / np.abs(want).max())
 
 
 def judged(function: Callable[[np.ndarray], Any], at: np.ndarray, upstream: Any) -> np.ndarray:
@@ -1278,10 +1276,10 @@ def losses(arrays: list[np.ndarray], rate: float, loss_of: Callable[..., Any]) -
 def digit_batches(rng: np.random.Generator, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Batches of images (size, 14, 14) and labels (size,), for ever."""
     from lessons.data import mnist
-    from lessons.data.batches import as_float, minibatches
+    from lessons.data.batches import as_float, halved, minibatches
 
     digits = mnist.load()
-    images = as_float(digits.train_images).reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4), dtype=np.float64)
+    images = halved(as_float(digits.train_images))
     while True:
         for rows in minibatches(rng, len(images), size, drop_last=True):
             yield images[rows], digits.train_labels[rows]

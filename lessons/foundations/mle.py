@@ -27,6 +27,7 @@ import numpy as np
 from lessons.anatomy import Lesson, Run, Source, Term, Verdict
 from lessons.data.digits import Digits, load_digits
 from lessons.foundations import _mle_figures as figures
+from lessons.lab.numbers import error
 from lessons.lab.recorded import recorded_by_torch
 from lessons.lab.statistics import with_margin
 from lessons.lab.threads import one_thread
@@ -51,11 +52,6 @@ lesson = Lesson(
 )
 
 LOG_2PI = float(np.log(2 * np.pi))
-
-
-def error(got: Any, want: Any) -> float:
-    """Return the largest difference, as a fraction of the largest wanted entry."""
-    return float(np.abs(np.asarray(got) - want).max() / np.abs(want).max())
 
 
 def numerical(function: Callable[[np.ndarray], Any], at: np.ndarray) -> np.ndarray:

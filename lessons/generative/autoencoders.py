@@ -26,11 +26,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from lessons.anatomy import Lesson, Run, Source, Term, Verdict
+from lessons.anatomy import Lesson, Run, Term, Verdict
+from lessons.data.batches import halved
 from lessons.data.digits import Digits, load_digits
 from lessons.generative import _autoencoders_figures as figures
+from lessons.lab.numbers import error
 from lessons.lab.recorded import recorded_by_torch
-from lessons.lab.sources import COURSE_NOTES
+from lessons.lab.sources import AUTOENCODER_FAMILY, COURSE_NOTES
 from lessons.lab.statistics import with_margin
 from lessons.lab.threads import one_thread
 from lessons.lab.training import fit, outputs
@@ -42,12 +44,7 @@ lesson = Lesson(
     name="autoencoders",
     title="Autoencoders and denoising autoencoders",
     subject="generative",
-    source=Source(
-        title="The autoencoder family",
-        author="Jae-Won Chung",
-        year=2019,
-        link="https://jaewonchung.me/study/machine-learning/Autoencoders",
-    ),
+    source=AUTOENCODER_FAMILY,
     headline="Of half-erased digits a denoising autoencoder restores more than a plain one or PCA of equal code size.",
     minutes=1.5,
     exercises=5,
@@ -99,11 +96,6 @@ def binary_cross_entropy(x: np.ndarray, y: np.ndarray) -> float:
 def squared_error(x: np.ndarray, y: np.ndarray) -> float:
     """|x - y|^2, summed over the pixels and averaged over the samples."""
     return float(((x - y) ** 2).sum(axis=-1).mean())
-
-
-def error(got: np.ndarray, want: np.ndarray) -> float:
-    """Return the largest difference, as a fraction of the largest wanted entry."""
-    return float(np.abs(got - want).max() / np.abs(want).max())
 
 
 def judged(function: Callable[[np.ndarray], Any], at: np.ndarray, upstream: Any) -> np.ndarray:
@@ -1419,7 +1411,7 @@ def _(noisy, points, sigma):
     "tied_backward", title="digits of 14 x 14 pixels, 32 hidden units, tied weights, p = 0.4, learning rate 0.2"
 )
 def with_your_gradient(candidate, rng):
-    images = load_digits().images.reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4), dtype=np.float64).reshape(-1, 196)
+    images = halved(load_digits().images).reshape(-1, 196)
     W, b, c = 0.1 * rng.normal(size=(32, 196)), np.zeros(32), np.full(196, -2.0)
     while True:
         x = images[rng.integers(0, len(images), 50)]

@@ -31,10 +31,11 @@ import numpy as np
 import minigrad as mg
 import minigrad.nn.functional as F
 from lessons.anatomy import Lesson, Run, Source, Term, Verdict
+from lessons.data.batches import halved
 from lessons.data.digits import Digits, load_digits
 from lessons.generative import _vae_figures as figures
 from lessons.lab.recorded import recorded_by_torch
-from lessons.lab.sources import COURSE_NOTES
+from lessons.lab.sources import AUTOENCODER_FAMILY, COURSE_NOTES
 from lessons.lab.statistics import with_margin
 from lessons.lab.threads import one_thread
 from lessons.lab.training import fit
@@ -44,12 +45,7 @@ lesson = Lesson(
     name="vae",
     title="The variational autoencoder",
     subject="generative",
-    source=Source(
-        title="The autoencoder family",
-        author="Jae-Won Chung",
-        year=2019,
-        link="https://jaewonchung.me/study/machine-learning/Autoencoders",
-    ),
+    source=AUTOENCODER_FAMILY,
     headline="The ELBO is below log p(x) by exactly KL(q || posterior): zero in a linear model, nats on digits.",
     minutes=2,
     exercises=4,
@@ -1044,9 +1040,7 @@ def digits_for(run: Run) -> Digits:
     digits = load_digits(full=run.size == "full")
     if run.size != "quick":
         return digits
-    train, test = (
-        x.reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4)).reshape(-1, 196) for x in (digits.images, digits.test_images)
-    )
+    train, test = (halved(x, np.float32).reshape(-1, 196) for x in (digits.images, digits.test_images))
     return Digits(train, digits.labels, test, digits.test_labels)
 
 

@@ -30,6 +30,7 @@ import numpy as np
 import minigrad as mg
 import minigrad.nn.functional as F
 from lessons.anatomy import Lesson, Run, Source, Term, Verdict
+from lessons.lab.numbers import error
 from lessons.lab.recorded import recorded_by_torch
 from lessons.lab.sources import COURSE_NOTES
 from lessons.lab.statistics import mean_and_margin, with_margin
@@ -207,11 +208,6 @@ def draw(rng: np.random.Generator, T: int = 5, B: int = 3, D: int = 4, H: int = 
         b=0.3 * rng.normal(size=H),
         dh=rng.normal(size=(T, B, H)),
     )
-
-
-def error(got: Any, want: Any) -> float:
-    """Return the largest difference, as a fraction of the largest wanted entry."""
-    return float(np.abs(np.asarray(got) - np.asarray(want)).max() / np.abs(np.asarray(want)).max())
 
 
 @lesson.step("One step, and many", terms=("input", "memory", "bias"))

@@ -30,8 +30,9 @@ from typing import Any
 
 import numpy as np
 
-from lessons.anatomy import Lesson, Run, Source, Term, Verdict
+from lessons.anatomy import Lesson, Run, Term, Verdict
 from lessons.lab.recorded import recorded_by_torch
+from lessons.lab.sources import DIFFERENTIABLE_PROGRAMMING
 from lessons.lab.threads import one_thread
 from lessons.systems._source_to_source import UnsupportedSyntax, diff_prog, differentiate, gradient, simplified
 from lessons.systems._source_to_source.ir import assigned_twice
@@ -44,12 +45,7 @@ lesson = Lesson(
     name="source_to_source",
     title="A program that writes the gradient program",
     subject="systems",
-    source=Source(
-        title="Differentiable Programming: Computing source-code derivatives",
-        author="Ayan Das",
-        year=2020,
-        link="https://ayandas.me/blog-tut/2020/09/08/differentiable-programming",
-    ),
+    source=DIFFERENTIABLE_PROGRAMMING,
     headline="Source code in, source code of the gradient out: equal to the tape on random programs, and compiled.",
     needs=("backward_passes",),
     minutes=1,

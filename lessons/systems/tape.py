@@ -29,8 +29,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lessons.anatomy import Lesson, Run, Source, Term, Verdict
+from lessons.anatomy import Lesson, Run, Term, Verdict
 from lessons.lab.recorded import recorded_by_torch
+from lessons.lab.sources import DIFFERENTIABLE_PROGRAMMING
 from lessons.lab.threads import one_thread
 from lessons.systems import _tape_figures as figures
 
@@ -38,12 +39,7 @@ lesson = Lesson(
     name="tape",
     title="The tape: an autograd engine in sixty lines",
     subject="systems",
-    source=Source(
-        title="Differentiable Programming: Computing source-code derivatives",
-        author="Ayan Das",
-        year=2020,
-        link="https://ayandas.me/blog-tut/2020/09/08/differentiable-programming",
-    ),
+    source=DIFFERENTIABLE_PROGRAMMING,
     headline="Sixty lines of tape train a network, and every weight of every step equals minigrad's to the last bit.",
     minutes=0.3,
     exercises=4,

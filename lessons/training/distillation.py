@@ -21,7 +21,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from lessons.anatomy import Lesson, Run, Source, Term, Verdict
+from lessons.data.batches import halved
 from lessons.data.digits import Digits, load_digits
+from lessons.lab.numbers import error
 from lessons.lab.recorded import recorded_by_torch
 from lessons.lab.statistics import with_margin
 from lessons.lab.threads import one_thread
@@ -84,11 +86,6 @@ def softmax_temperature(z, T):
     """
     powers = np.exp((z - z.max(axis=1, keepdims=True)) / T)
     return powers / powers.sum(axis=1, keepdims=True)
-
-
-def error(got: np.ndarray, want: np.ndarray) -> float:
-    """Return the largest difference, as a fraction of the largest wanted entry."""
-    return float(np.abs(got - want).max() / np.abs(want).max())
 
 
 # The post's example, and what it prints for it.
@@ -1342,7 +1339,7 @@ def _(dloss, z, z_teacher, labels, T, alpha):
 def with_your_gradient(candidate, rng):
     T, alpha, rate = 4.0, 0.3, 0.5
     digits = load_digits()
-    images = digits.images.reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4), dtype=np.float64).reshape(-1, 196)
+    images = halved(digits.images).reshape(-1, 196)
     extended = np.append(images, np.ones((len(images), 1)), axis=1)
     labels = digits.labels
     ridge = extended.T @ extended + 10 * np.eye(197)

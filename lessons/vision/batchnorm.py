@@ -28,8 +28,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from lessons.anatomy import Lesson, Run, Source, Term
+from lessons.data.batches import halved
 from lessons.data.digits import Digits, load_digits
 from lessons.lab.colours import BLUE, GREEN, ORANGE, PURPLE, VERMILLION
+from lessons.lab.numbers import error
 from lessons.lab.recorded import recorded_by_torch
 from lessons.lab.statistics import mean_and_margin
 from lessons.lab.threads import one_thread
@@ -155,11 +157,6 @@ def draw(rng: np.random.Generator, samples: int = 8, features: int = 3) -> Batch
         beta=rng.normal(size=features),
         dy=rng.normal(size=(samples, features)),
     )
-
-
-def error(got: np.ndarray, want: np.ndarray) -> float:
-    """Return the largest difference, as a fraction of the largest wanted entry."""
-    return float(np.abs(got - want).max() / np.abs(want).max())
 
 
 @lesson.step("The forward pass", terms=("mu", "var", "x_hat", "y"))
@@ -1276,7 +1273,7 @@ def digits_losses(layer_forward, layer_backward, rng: np.random.Generator) -> It
     w1, w2, w3, gamma1, beta1, gamma2, beta2, b3 = parameters
     digits = load_digits()
     # Small pictures and batches: products of this size are quick, and BLAS starts no threads for them.
-    images = digits.images.reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4), dtype=np.float64).reshape(-1, 196)
+    images = halved(digits.images).reshape(-1, 196)
     while True:
         for rows in minibatches(rng, len(images), 40, drop_last=True):
             h = F.relu(batch_norm(minigrad.tensor(images[rows]) @ w1, gamma1, beta1))

@@ -26,7 +26,9 @@ import numpy as np
 import minigrad as mg
 import minigrad.nn.functional as F
 from lessons.anatomy import Lesson, Run, Source, Term
+from lessons.data.batches import halved
 from lessons.data.digits import load_digits
+from lessons.lab.numbers import error
 from lessons.lab.recorded import recorded_by_torch
 from lessons.lab.statistics import mean_and_margin, with_margin
 from lessons.lab.threads import one_thread
@@ -68,9 +70,6 @@ lesson = Lesson(
 
 
 # %%
-def error(got: np.ndarray, want: np.ndarray) -> float:
-    """Return the largest difference, as a fraction of the largest wanted entry."""
-    return float(np.abs(got - want).max() / np.abs(want).max())
 
 
 @lesson.step("What pooling does")
@@ -1543,7 +1542,7 @@ def registration(
 ) -> Iterator[float]:
     """Descend on the squared distance between transformed digits and upright ones, with these functions."""
     digits = load_digits(flat=False).images[rng.integers(0, 5000, 6)].astype(np.float64)
-    small = digits.reshape(6, 1, 14, 2, 14, 2).mean(axis=(3, 5))
+    small = halved(digits)[:, None]
     blurred = sum(np.roll(small, shift, axis) for shift in (-1, 0, 1) for axis in (2, 3)) / 6
     want = blurred[:, :, :, 1:13]  # not square
     angle, size = np.deg2rad(rng.uniform(15, 30, 6) * rng.choice([-1, 1], 6)), rng.uniform(0.8, 1.0, 6)

@@ -28,8 +28,9 @@ import numpy as np
 import minigrad as mg
 import minigrad.nn.functional as F
 from lessons.anatomy import Lesson, Run, Source, Term
-from lessons.data.batches import minibatches
+from lessons.data.batches import halved, minibatches
 from lessons.data.digits import Digits, load_digits
+from lessons.lab.numbers import error
 from lessons.lab.recorded import recorded_by_torch
 from lessons.lab.statistics import mean_and_margin, with_margin
 from lessons.lab.threads import one_thread
@@ -105,10 +106,6 @@ def binarize(W):
 
 
 # %%
-def error(got: Any, want: Any) -> float:
-    """Return the largest difference, as a fraction of the largest wanted entry."""
-    got, want = np.asarray(got), np.asarray(want)
-    return float(np.abs(got - want).max() / np.abs(want).max())
 
 
 def all_signs(n: int) -> np.ndarray:
@@ -1033,7 +1030,7 @@ def small_digits(digits: Digits, dense: bool) -> Digits:
     """Average 2 x 2 pixels of digits (N, 784): float32 (N, 196) if `dense`, else (N, 1, 14, 14)."""
 
     def shrink(images: np.ndarray) -> np.ndarray:
-        small = images.reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4), dtype=np.float32)
+        small = halved(images, np.float32)
         return small.reshape(-1, 196) if dense else small[:, None]
 
     return Digits(shrink(digits.images), digits.labels, shrink(digits.test_images), digits.test_labels)

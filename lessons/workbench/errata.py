@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from lessons.anatomy import Claim, Erratum, Lesson, Run, Source
@@ -117,10 +117,9 @@ def as_json(rows: Sequence[Row]) -> str:
 
 
 def _plain(row: Row) -> dict[str, Any]:
-    source = row.erratum.source
     return {
         "lesson": row.lesson.name,
-        "source": {"title": source.title, "author": source.author, "year": source.year, "link": source.link},
+        "source": asdict(row.erratum.source),
         "kind": row.erratum.kind,
         "title": row.erratum.title,
         "printed": row.erratum.printed,

@@ -7,7 +7,9 @@ import pytest
 
 import kernels
 import minigrad as mg
+from lessons.data.batches import halved
 from lessons.data.digits import load_digits
+from lessons.lab.numbers import error
 from lessons.lab.pictures import mosaic
 from lessons.lab.statistics import mean_and_margin, with_margin
 from lessons.lab.threads import one_thread
@@ -105,6 +107,19 @@ def test_digits_are_floats_and_keep_their_labels():
     assert (flat.images.min(), flat.images.max()) == (0, 1)
     assert np.array_equal(flat.images, images.images.reshape(5000, 784))
     assert np.array_equal(flat.labels, images.labels)
+
+
+def test_halved_digits_are_means_of_four_pixels():
+    images = np.random.default_rng(0).random((3, 784))
+    small = halved(images)
+    assert small.shape == (3, 14, 14)
+    assert small[2, 5, 7] == pytest.approx(images.reshape(3, 28, 28)[2, 10:12, 14:16].mean(), rel=1e-15)
+    assert halved(images.astype(np.float32), np.float32).dtype == np.float32
+
+
+def test_error_by_hand_and_with_nan():
+    assert error([1.0, 2.0], [1.0, 4.0]) == 0.5
+    assert np.isnan(error([np.nan, 4.0], [1.0, 4.0]))
 
 
 def test_one_thread_gives_the_threads_back():
