@@ -24,6 +24,7 @@ from numba import cuda
 
 from kernels.cuda import device
 from kernels.cuda.array import DeviceArray, empty, to_device
+from kernels.cuda.block import tree
 from kernels.cuda.device import THREADS
 from kernels.cuda.dtypes import FLOATS
 from kernels.cuda.whole import quotient, remainder
@@ -151,6 +152,12 @@ def _reductions(
     def store(shared, thread, found):
         shared[0, thread], shared[1, thread], shared[2, thread] = found
 
+    @cuda.jit(device=True)
+    def merge_parts(shared, into, other):
+        store(shared, into, merge(load(shared, into), load(shared, other)))
+
+    gather = tree(merge_parts)
+
     @cuda.jit
     def side_by_side(x, dy, mean, inv_std, parts):
         shared = cuda.shared.array(of_threads, dtype)
@@ -162,13 +169,7 @@ def _reductions(
             image, k = quotient(place, behind), remainder(place, behind)
             found = add(found, known, x[image, channel, k], dy[image, channel, k])
         store(shared, thread, found)
-        cuda.syncthreads()
-        reach = THREADS // 2
-        while reach:
-            if thread < reach:
-                store(shared, thread, merge(load(shared, thread), load(shared, thread + reach)))
-            cuda.syncthreads()
-            reach //= 2
+        gather(shared, thread, thread, THREADS, 1)
         if thread == 0:
             parts[0, share, channel], parts[1, share, channel], parts[2, share, channel] = load(shared, 0)
 
@@ -185,13 +186,7 @@ def _reductions(
                 image, k = quotient(place, behind), remainder(place, behind)
                 found = add(found, known, x[image, channel, k], dy[image, channel, k])
         store(shared, thread, found)
-        cuda.syncthreads()
-        reach = DOWN // 2
-        while reach:
-            if down < reach:
-                store(shared, thread, merge(load(shared, thread), load(shared, thread + reach * ACROSS)))
-            cuda.syncthreads()
-            reach //= 2
+        gather(shared, thread, down, DOWN, ACROSS)
         if down == 0 and inside:
             parts[0, share, channel], parts[1, share, channel], parts[2, share, channel] = load(shared, thread)
 

@@ -24,6 +24,7 @@ from numba import cuda, float64, int64
 
 from kernels.cuda import device
 from kernels.cuda.array import DeviceArray, empty, full, to_device
+from kernels.cuda.block import tree
 from kernels.cuda.device import THREADS, DeviceError
 from kernels.cuda.dtypes import FLOATS, check_float
 from kernels.cuda.whole import quotient, remainder
@@ -139,6 +140,12 @@ def _largest_kernel(name: str) -> Any:
     def larger(one, other):
         return one if one > other or one != one else other
 
+    @cuda.jit(device=True)
+    def keep_larger(shared, into, other):
+        shared[into] = larger(shared[into], shared[other])
+
+    gather = tree(keep_larger)
+
     @cuda.jit
     def largest_magnitude(values, parts):
         shared = cuda.shared.array(THREADS, dtype)
@@ -147,13 +154,7 @@ def _largest_kernel(name: str) -> Any:
         for i in range(cuda.grid(1), values.size, cuda.gridsize(1)):
             found = larger(found, abs(values[i]))
         shared[thread] = found
-        cuda.syncthreads()
-        reach = THREADS // 2
-        while reach:
-            if thread < reach:
-                shared[thread] = larger(shared[thread], shared[thread + reach])
-            cuda.syncthreads()
-            reach //= 2
+        gather(shared, thread, thread, THREADS, 1)
         if thread == 0:
             parts[cuda.blockIdx.x] = shared[0]
 

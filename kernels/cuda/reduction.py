@@ -15,6 +15,7 @@ from numba import cuda, int64
 
 from kernels.cuda import device
 from kernels.cuda.array import DeviceArray, empty, full
+from kernels.cuda.block import tree
 from kernels.cuda.device import MOST_BLOCKS, THREADS, DeviceError
 from kernels.cuda.dtypes import FLOATS
 
@@ -82,9 +83,15 @@ def _columns(x, out):
             out[outer, part, column] = found
 
 
+@cuda.jit(device=True)
+def _add(sums, into, other):
+    sums[into] += sums[other]
+
+
 @functools.cache
 def _lines(name: str) -> Any:
     dtype = TYPES[name]
+    gather = tree(_add)
 
     @cuda.jit
     def lines(x, out):
@@ -94,13 +101,7 @@ def _lines(name: str) -> Any:
         for i in range(part * PART + thread, min((part + 1) * PART, x.shape[1]), THREADS):
             found += x[line, i, 0]
         sums[thread] = found
-        cuda.syncthreads()
-        reach = THREADS // 2
-        while reach:
-            if thread < reach:
-                sums[thread] += sums[thread + reach]
-            cuda.syncthreads()
-            reach //= 2
+        gather(sums, thread, thread, THREADS, 1)
         if thread == 0:
             out[line, part, 0] = sums[0]
 
