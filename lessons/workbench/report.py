@@ -52,7 +52,8 @@ def report(lesson: Lesson, run: Run) -> dict[str, Any]:
 def _section(section: Section) -> dict[str, Any]:
     about: dict[str, Any] = {}
     if section.part is not None:
-        about = {"kind": section.part.kind, "title": section.part.title, "terms": list(section.part.terms)}
+        part = section.part
+        about = {"name": part.name, "kind": part.kind, "title": part.title, "terms": list(part.terms)}
         if section.part.erratum is not None:
             erratum = section.part.erratum
             about["erratum"] = {"kind": erratum.kind, "printed": erratum.printed, "right": erratum.right}
