@@ -29,10 +29,11 @@ and checks each exercise, as soon as its cell is reached.
 from lessons.anatomy.homework import Outcome, check_file, check_functions, stub, stub_file
 from lessons.anatomy.lesson import Erratum, Exercise, Lesson, LessonError, Part, Source
 from lessons.anatomy.question import Expected, Hint, Question, Term
-from lessons.anatomy.run import Claim, Figure, Note, Run, Section, Table
+from lessons.anatomy.run import Axis, Claim, Figure, Note, Run, Section, Slider, Table
 from lessons.anatomy.verdict import Verdict
 
 __all__ = [
+    "Axis",
     "Claim",
     "Erratum",
     "Exercise",
@@ -47,6 +48,7 @@ __all__ = [
     "Question",
     "Run",
     "Section",
+    "Slider",
     "Source",
     "Table",
     "Term",

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from lessons.anatomy.homework import Outcome
 from lessons.anatomy.lesson import ERRATUM_KINDS, Erratum, Part
-from lessons.anatomy.run import Claim, Figure, Note, Section, Table
+from lessons.anatomy.run import Claim, Figure, Note, Section, Slider, Table
 from lessons.anatomy.text import PLAIN, Style, number, padded, table_lines, width_of, wrapped
 
 WIDTH = 100
@@ -37,10 +37,15 @@ def body(section: Section, style: Style = PLAIN, width: int = WIDTH) -> list[str
             elif isinstance(item, Table):
                 lines += ["", f"  {style.bold(item.title)}", *table_lines(item.headers, item.rows, width), ""]
             elif isinstance(item, Figure) and item.files:
-                kinds = ", ".join(path.suffix for path in item.files)
-                lines.append(f"  figure  {item.files[0].parent / item.name}  ({kinds})")
+                lines.append(f"  figure  {item.files[0].parent / item.name}  ({_kinds(item)})")
     lines.append("")
     return [line for line, after in zip(lines, [*lines[1:], "."], strict=True) if line or after]
+
+
+def _kinds(figure: Figure) -> str:
+    if isinstance(figure, Slider):
+        return f"{figure.files[0].suffix}; {len(figure.frames)} frames by {' and '.join(a.name for a in figure.axes)}"
+    return ", ".join(path.suffix for path in figure.files)
 
 
 def erratum_lines(erratum: Erratum, style: Style = PLAIN) -> list[str]:

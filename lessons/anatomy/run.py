@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import itertools
 import math
 import sys
 import traceback
@@ -28,6 +29,8 @@ ShowProgress = Callable[[Iterable[Any], str, "int | None"], Iterable[Any]]
 
 SIZES = ("quick", "default", "full")
 LAST_FRAME = 2000  # milliseconds for which an animation shows its last frame at least
+SLIDER_DPI = 100  # of the frames of a slider, of which there are many
+SLIDER_COLOURS = 64
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,45 @@ class Figure:
     name: str
     alt: str
     files: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What one slider of a figure sets: ``label`` may end with a unit in parentheses, as in "angle (degrees)"."""
+
+    label: str
+    values: tuple[float, ...]
+
+    @property
+    def name(self) -> str:
+        return self._parts[0]
+
+    @property
+    def unit(self) -> str:
+        return self._parts[1]
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The values as they are read aloud, with their unit."""
+        return tuple(f"{value:.4g} {self.unit}".rstrip() for value in self.values)
+
+    @property
+    def _parts(self) -> tuple[str, str]:
+        name, _, unit = self.label.removesuffix(")").rpartition(" (") if self.label.endswith(")") else ("", "", "")
+        return (name, unit) if name else (self.label, "")
+
+
+@dataclass(frozen=True)
+class Slider(Figure):
+    """A figure for each position of one or two sliders.
+
+    ``frames`` are the pictures, the last axis running fastest; ``start`` is the position of the still, the first of
+    ``files``.  Without an output folder there are neither.
+    """
+
+    axes: tuple[Axis, ...]
+    start: tuple[int, ...]
+    frames: tuple[Path, ...]
 
 
 @dataclass
@@ -223,6 +265,38 @@ class Run:
         elif "IPython" in sys.modules:
             _show_in_notebook(dict(_animation_files(name, frames, alt, {}, milliseconds))[".gif"])
         self._section.items.append(Figure(name, alt, files))
+
+    def slider(
+        self,
+        name: str,
+        axes: Mapping[str, Sequence[float]],
+        draw: Callable[..., MatplotlibFigure],
+        alt: str,
+        start: Sequence[int],
+        data: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Save a figure for every combination of the axes' values, for the reader to slide through.
+
+        ``axes`` has one or two labels, each with its values; a label may end with a unit in parentheses.  ``draw`` is
+        called with a value of each axis, the last running fastest, and may return one figure that it changes from call
+        to call.  ``start`` says by index which combination is shown first: saved as NAME.png, it is what a reader has
+        where nothing slides.  The frames are NAME-00-03.webp, and ``data`` is saved as NAME.npz.
+
+        For the rest see `figure`.  Raises ``ValueError`` also for no axis or three, an axis with one value or an empty
+        label, a start outside, and frames of unequal sizes.
+        """
+        self._require_figure_name(name, alt)
+        along = tuple(Axis(label, tuple(float(value) for value in values)) for label, values in axes.items())
+        _require_axes(name, along, start)
+        files: tuple[Path, ...] = ()
+        frames: tuple[Path, ...] = ()
+        if self.out is not None:
+            files = self._write_all(name, _slider_files(name, along, draw, alt, tuple(start), data or {}))
+            frames = tuple(file for file in files if file.suffix == ".webp")
+        elif "IPython" in sys.modules:
+            values = [axis.values[k] for axis, k in zip(along, start, strict=True)]
+            _show_in_notebook(_png(draw(*values), 100))
+        self._section.items.append(Slider(name, alt, files, along, tuple(start), frames))
 
     # ---- what came of it
 
@@ -396,6 +470,52 @@ def _animation_files(
     yield ".gif", gif.getvalue()
     yield ".png", _png(fig, 150, alt)
     yield from _data_file(data)
+
+
+def _require_axes(name: str, axes: Sequence[Axis], start: Sequence[int]) -> None:
+    if len(axes) not in (1, 2):
+        raise ValueError(f"slider {name!r}: give one axis or two, not {len(axes)}")
+    for axis in axes:
+        if not axis.label.strip() or len(axis.values) < 2:
+            raise ValueError(f"slider {name!r}: the axis {axis.label!r} needs a label and at least two values")
+    if len(start) != len(axes) or not all(0 <= k < len(axis.values) for axis, k in zip(axes, start, strict=True)):
+        raise ValueError(f"slider {name!r}: start must have an index into the values of each axis, got {start!r}")
+
+
+def _slider_files(
+    name: str,
+    axes: Sequence[Axis],
+    draw: Callable[..., MatplotlibFigure],
+    alt: str,
+    start: tuple[int, ...],
+    data: Mapping[str, Any],
+) -> Iterator[tuple[str, bytes]]:
+    """The slider's files as (suffix, content); the same frames give the same bytes on every run."""
+    places = list(itertools.product(*(range(len(axis.values)) for axis in axes)))
+
+    def png(place: tuple[int, ...], dpi: int, alt: str = "") -> bytes:
+        return _png(draw(*(axis.values[k] for axis, k in zip(axes, place, strict=True))), dpi, alt)
+
+    frames = [_webp(png(place, SLIDER_DPI)) for place in places]
+    if len({size for _, size in frames}) > 1:
+        raise ValueError(f"slider {name!r}: the frames must all have one size")
+    yield ".png", png(start, 150, alt)
+    for place, (frame, _) in zip(places, frames, strict=True):
+        yield "".join(f"-{k:02d}" for k in place) + ".webp", frame
+    yield from _data_file(data)
+
+
+def _webp(png: bytes) -> tuple[bytes, tuple[int, int]]:
+    """A small picture, and its size: few colours without loss, which suits lines, or as a photograph, if smaller."""
+    from PIL import Image  # Matplotlib needs Pillow, so it is there
+
+    with Image.open(io.BytesIO(png)) as drawn:
+        picture = drawn.convert("RGB")
+    lines, photograph = io.BytesIO(), io.BytesIO()
+    few = picture.quantize(SLIDER_COLOURS, dither=Image.Dither.NONE).convert("RGB")
+    few.save(lines, "WEBP", lossless=True, quality=20, method=2)
+    picture.save(photograph, "WEBP", quality=75, method=2)
+    return min(lines.getvalue(), photograph.getvalue(), key=len), picture.size
 
 
 def _png(fig: MatplotlibFigure, dpi: int, alt: str = "") -> bytes:

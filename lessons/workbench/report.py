@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from lessons.anatomy import Claim, Figure, Lesson, Note, Run, Section, Table
+from lessons.anatomy import Axis, Claim, Figure, Lesson, Note, Run, Section, Slider, Table
 from lessons.anatomy.files import write_atomically
 
 NAME = "report.json"
@@ -81,7 +81,22 @@ def _item(item: Claim | Note | Table | Figure) -> dict[str, Any]:
         rows = [[plain(value) for value in row] for row in item.rows]
         return {"type": "table", "title": item.title, "headers": list(item.headers), "rows": rows}
     files = [path.name for path in item.files]
+    if isinstance(item, Slider):
+        return {
+            "type": "slider",
+            "name": item.name,
+            "alt": item.alt,
+            "axes": [_axis(axis) for axis in item.axes],
+            "frames": [path.name for path in item.frames],
+            "start": list(item.start),
+            "still": files[0] if files else None,
+            "files": files,
+        }
     return {"type": "figure", "name": item.name, "alt": item.alt, "files": files}
+
+
+def _axis(axis: Axis) -> dict[str, Any]:
+    return {"label": axis.name, "unit": axis.unit, "values": list(axis.values), "shown": list(axis.shown)}
 
 
 def plain(value: Any) -> Any:

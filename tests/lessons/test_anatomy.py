@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import io
 import math
 import os
 import subprocess
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 from lessons.anatomy import (
+    Axis,
     Lesson,
     LessonError,
     Run,
@@ -25,9 +27,10 @@ from lessons.anatomy import (
     stub,
     stub_file,
 )
-from lessons.anatomy.account import account, outcome_lines
+from lessons.anatomy.account import account, body, outcome_lines
 from lessons.anatomy.files import write_atomically
 from lessons.anatomy.homework import HomeworkError
+from lessons.anatomy.run import _webp
 from lessons.anatomy.text import Style, counted, number, table_lines, width_of, wrapped
 
 TOY = Path(__file__).with_name("toy.py")
@@ -353,6 +356,133 @@ def test_an_animation_that_cannot_be_one_is_refused(tmp_path):
     with pytest.raises(ValueError, match="already"):
         run.figure("lines", draw(), alt="a line")
     assert {path.stem for path in tmp_path.iterdir()} == {"lines"}
+
+
+AXES = {"angle (degrees)": [-30, 0, 30], "scale": [0.5, 1]}
+
+
+def leaning_line(angle, scale):
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4, 3))
+    axes = figure.subplots()
+    axes.plot([0, scale], [0, angle], linewidth=8)
+    axes.set(xlim=(0, 1), ylim=(-30, 30))
+    return figure
+
+
+def test_a_slider_has_a_frame_for_every_combination_and_a_still(tmp_path):
+    from PIL import Image
+
+    contents = []
+    for folder in (tmp_path / "first", tmp_path / "second"):
+        run = Run(out=folder)
+        run.slider("lean", AXES, leaning_line, alt="a line that leans", start=(2, 1), data={"angles": [-30, 0, 30]})
+        contents.append({path.name: path.read_bytes() for path in folder.iterdir()})
+    assert contents[0] == contents[1]
+    [slider] = run.sections[0].items
+    frames = [f"lean-{row:02d}-{column:02d}.webp" for row in range(3) for column in range(2)]
+    assert [path.name for path in slider.frames] == frames
+    assert [path.name for path in slider.files] == ["lean.png", *frames, "lean.npz"]
+    assert sorted(contents[0]) == sorted(path.name for path in slider.files)
+    assert len({contents[0][frame] for frame in frames}) == 6
+
+    def blue(name):  # where the line is, as shares of the picture
+        with Image.open(tmp_path / "first" / name) as picture:
+            pixels = np.asarray(picture.convert("RGB").resize((120, 90))).astype(int)
+        return pixels[..., 2] - pixels[..., 0] > 60
+
+    assert np.mean(blue("lean.png") != blue("lean-02-01.webp")) < 0.02, "the still is the frame at the start"
+    assert np.mean(blue("lean.png") != blue("lean-00-01.webp")) > 0.02
+
+
+def test_a_slider_says_what_it_slides_along():
+    axes = [Axis("angle (degrees)", (-30.0, 0.125)), Axis("step (size) of it", (1e-3, 1e5)), Axis("T", (1.0,))]
+    assert [(axis.name, axis.unit) for axis in axes] == [("angle", "degrees"), ("step (size) of it", ""), ("T", "")]
+    assert [axis.shown for axis in axes] == [("-30 degrees", "0.125 degrees"), ("0.001", "1e+05"), ("1",)]
+
+
+def test_a_slider_is_in_the_account_and_the_report(tmp_path):
+    from lessons.workbench.report import _item
+
+    run = Run(out=tmp_path)
+    run.slider("lean", AXES, leaning_line, alt="a line that leans", start=(1, 0))
+    assert body(run.sections[0])[0] == f"  figure  {tmp_path / 'lean'}  (.png; 6 frames by angle and scale)"
+    said = _item(run.sections[0].items[0])
+    assert (said["type"], said["name"], said["alt"]) == ("slider", "lean", "a line that leans")
+    assert (said["start"], said["still"], len(said["frames"])) == ([1, 0], "lean.png", 6)
+    angle = {"label": "angle", "unit": "degrees", "values": [-30.0, 0.0, 30.0]}
+    assert said["axes"][0] == angle | {"shown": ["-30 degrees", "0 degrees", "30 degrees"]}
+
+
+def test_a_slider_without_a_folder_draws_nothing_but_its_still_in_a_notebook(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run, drawn = Run(), []
+
+    def draw_once(*values):
+        drawn.append(values)
+        return leaning_line(*values)
+
+    run.slider("lean", AXES, draw_once, alt="a line", start=(0, 1))
+    [slider] = run.sections[0].items
+    assert (slider.files, slider.frames, drawn, list(tmp_path.iterdir())) == ((), (), [], [])
+
+    shown = []
+    display = types.SimpleNamespace(Image=lambda png: png, display=shown.append)
+    monkeypatch.setitem(sys.modules, "IPython", types.ModuleType("IPython"))
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    Run().slider("lean", AXES, draw_once, alt="a line", start=(0, 1))
+    assert [png[:4] for png in shown] == [b"\x89PNG"]
+    assert drawn == [(-30.0, 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("axes", "start", "message"),
+    [
+        ({}, (), "one axis or two, not 0"),
+        ({"a": [1, 2], "b": [1, 2], "c": [1, 2]}, (0, 0, 0), "one axis or two, not 3"),
+        ({"a": [1]}, (0,), "'a' needs a label and at least two"),
+        ({" ": [1, 2]}, (0,), "needs a label"),
+        ({"a": [1, 2]}, (2,), r"index into the values of each axis, got \(2,\)"),
+        ({"a": [1, 2]}, (-1,), "index into the values"),
+        ({"a": [1, 2]}, (0, 0), "index into the values"),
+    ],
+)
+def test_a_slider_that_cannot_be_one_is_refused(tmp_path, axes, start, message):
+    with pytest.raises(ValueError, match=message):
+        Run(out=tmp_path).slider("none", axes, leaning_line, alt="a line", start=start)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_frames_of_unequal_sizes_are_refused_and_leave_no_file(tmp_path):
+    def growing(angle, scale):
+        figure = leaning_line(angle, scale)
+        figure.set_size_inches(3 + scale, 3)
+        return figure
+
+    with pytest.raises(ValueError, match="all have one size"):
+        Run(out=tmp_path).slider("lean", AXES, growing, alt="a line", start=(0, 0))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_frame_is_stored_in_the_way_that_is_smaller():
+    from PIL import Image
+
+    y, x = np.mgrid[:120, :160]
+    waves = np.stack([np.sin(x / 17 + y / 23), np.sin(x / 31 - y / 19), np.cos(y / 11)], axis=-1)
+    photograph = (110 * waves + 128 + np.random.default_rng(0).normal(size=waves.shape)).astype(np.uint8)
+    flat = np.full((120, 160, 3), 255, np.uint8)
+    flat[40:50] = (0, 114, 178)
+    kinds = []
+    for picture in (photograph, flat):
+        png = io.BytesIO()
+        Image.fromarray(picture).save(png, "PNG")
+        frame, size = _webp(png.getvalue())
+        assert size == (160, 120)
+        kinds.append(frame[12:16])
+        with Image.open(io.BytesIO(frame)) as read:
+            assert np.abs(np.asarray(read.convert("RGB")).astype(int) - picture).mean() < 4
+    assert kinds == [b"VP8 ", b"VP8L"]  # with losses, without
 
 
 @pytest.mark.parametrize("interrupted", ["os.replace", "os.getpid"])

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lessons.anatomy import Figure, check_file, stub_file
+from lessons.anatomy import Figure, Slider, check_file, stub_file
 from lessons.lab.recorded import recorded_by_torch
 from lessons.workbench import catalogue, devcheck
 
@@ -70,7 +70,11 @@ def test_its_figures_are_complete(lesson, quick_run):
     drawn = [item for section in run.sections for item in section.items if isinstance(item, Figure)]
     for figure in drawn:
         kinds = {path.suffix for path in figure.files}
-        assert ({".svg", ".png"} <= kinds) != ({".gif", ".png"} <= kinds), figure.name  # a figure, or an animation
+        if isinstance(figure, Slider):
+            assert {".png", ".webp", ".npz"} == kinds, figure.name
+            assert sum(path.stat().st_size for path in figure.frames) < 350_000, figure.name
+        else:
+            assert ({".svg", ".png"} <= kinds) != ({".gif", ".png"} <= kinds), figure.name  # a figure, or an animation
         assert all(path.stat().st_size > 0 for path in figure.files), figure.name
         assert len(figure.alt) > 30, figure.name
     assert {path.name for path in run.out.iterdir()} == {path.name for figure in drawn for path in figure.files}
