@@ -35,18 +35,18 @@ def joined(parts: Iterable[str], between: str = "") -> Html:
     return Html(text(between).join(text(part) for part in parts))
 
 
-def element(name: str, *children: str, **attributes: str | int | float | bool | None) -> Html:
-    """``<name attributes>children</name>``.
+def element(tag: str, /, *children: str, **attributes: str | int | float | bool | None) -> Html:
+    """``<tag attributes>children</tag>``.
 
     Children that are not `Html` are escaped, and so are the attributes' values.  An attribute's name loses a trailing
     ``_`` (``class_``) and has ``-`` for every other (``data_term``); True is an attribute without a value, and False
     or None is no attribute.
     """
-    opening = f"<{name}{_attributes(attributes)}>"
-    if name in _VOID:
-        assert not children, f"<{name}> has no content"
+    opening = f"<{tag}{_attributes(attributes)}>"
+    if tag in _VOID:
+        assert not children, f"<{tag}> has no content"
         return Html(opening)
-    return Html(f"{opening}{joined(children)}</{name}>")
+    return Html(f"{opening}{joined(children)}</{tag}>")
 
 
 def _attributes(attributes: dict[str, str | int | float | bool | None]) -> str:

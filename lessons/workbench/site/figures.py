@@ -1,0 +1,150 @@
+"""Which file of a figure a page shows, how large, and the figure as HTML."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import struct
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lessons.anatomy.text import number
+from lessons.workbench.site.markup import Html, element
+
+LIGHT = 150_000  # bytes up to which a drawing is shown as SVG: sharp at any size, and light enough
+DOTS_PER_PIXEL = 150 / 96  # figures are saved with 150 dots per inch, and a page has 96 pixels per inch
+QUALITY = 88  # of WebP: no rings around letters that one could see
+
+
+@dataclass
+class Pictures:
+    """The figures of one lesson's page.
+
+    ``folder`` holds the files of the run.  ``files`` collects what the page needs, by its URL from the first page on;
+    ``sliders`` says whether one of the figures is to be moved.
+    """
+
+    lesson: str
+    folder: Path
+    files: dict[str, bytes] = field(default_factory=dict)
+    sliders: bool = False
+
+    def figure(self, item: dict[str, Any]) -> Html:
+        """A figure, moving picture or slider of a report as HTML.
+
+        What it shows is its alternative text and, for all who read, its caption; the caption is not read out again.
+        """
+        if item["type"] == "slider":
+            return self._slider(item)
+        found = self._still(item["files"])
+        if found is None:
+            return element("p", f"Figure {item['name']} was not drawn: {item['alt']}", class_="note")
+        url, width, height = found
+        picture = element("img", src=url, alt=item["alt"], width=width, height=height, loading="lazy", decoding="async")
+        moving = next((file for file in item["files"] if file.endswith(".gif")), None)
+        if moving is not None:
+            picture = self._moving(moving, url, picture)
+        shown = element("a", picture, href=url, class_="enlarge")
+        return element("figure", shown, _caption(item["alt"]), id=_anchor(item["name"]))
+
+    def _moving(self, moving: str, still: str, picture: Html) -> Html:
+        """A moving picture; who asked their system for less motion sees its last frame."""
+        calm = element("source", media="(prefers-reduced-motion: reduce)", srcset=still)
+        url = self._add(moving, (self.folder / moving).read_bytes())
+        return element("picture", calm, Html(picture.replace(f'src="{still}"', f'src="{url}"')))
+
+    def _slider(self, item: dict[str, Any]) -> Html:
+        self.sliders = True
+        frames = [self._add(file, (self.folder / file).read_bytes()) for file in item["frames"]]
+        found = self._still([item["still"]])
+        assert found is not None
+        url, width, height = found
+        controls = []
+        for k, (axis, start) in enumerate(zip(item["axes"], item["start"], strict=True)):
+            name = f"slider-{item['name']}-{k}"
+            values = [number(value) for value in axis["values"]]
+            controls += [
+                element("label", axis["label"], for_=name),
+                element(
+                    "input",
+                    type="range",
+                    id=name,
+                    min=0,
+                    max=len(values) - 1,
+                    step=1,
+                    value=start,
+                    autocomplete="off",
+                    data_values=json.dumps(values),
+                ),
+                element("output", values[start], for_=name),
+            ]
+        return element(
+            "figure",
+            element("img", src=url, alt=item["alt"], width=width, height=height, decoding="async"),
+            element("div", *controls, class_="slider-controls", hidden=True),
+            _caption(item["alt"]),
+            id=_anchor(item["name"]),
+            class_="slider",
+            data_frames=" ".join(frames),
+            data_shape=" ".join(str(len(axis["values"])) for axis in item["axes"]),
+        )
+
+    def _still(self, names: list[str]) -> tuple[str, int, int] | None:
+        """URL, width and height of the picture: the drawing where it is light, else its pixels."""
+        by_suffix = {Path(name).suffix: name for name in names}
+        if ".svg" in by_suffix:
+            drawing = (self.folder / by_suffix[".svg"]).read_bytes()
+            if len(drawing) <= LIGHT or ".png" not in by_suffix:
+                return (self._add(by_suffix[".svg"], drawing), *size_of_svg(drawing))
+        if ".webp" in by_suffix:
+            pixels = (self.folder / by_suffix[".webp"]).read_bytes()
+            return (self._add(by_suffix[".webp"], pixels), *_size_of_webp(pixels))
+        if ".png" not in by_suffix:
+            return None
+        pixels = (self.folder / by_suffix[".png"]).read_bytes()
+        width, height = struct.unpack(">II", pixels[16:24])
+        size = round(width / DOTS_PER_PIXEL), round(height / DOTS_PER_PIXEL)
+        smaller = as_webp(pixels)
+        if len(smaller) < len(pixels):
+            return (self._add(Path(by_suffix[".png"]).with_suffix(".webp").name, smaller), *size)
+        return (self._add(by_suffix[".png"], pixels), *size)
+
+    def _add(self, name: str, content: bytes) -> str:
+        url = f"figures/{self.lesson}/{name}"
+        self.files[url] = content
+        return url
+
+
+def _caption(alt: str) -> Html:
+    return element("figcaption", alt, aria_hidden="true")
+
+
+def _anchor(name: str) -> str:
+    return f"figure-{name}"
+
+
+def size_of_svg(drawing: bytes) -> tuple[int, int]:
+    """Width and height in pixels of a drawing of Matplotlib's, which gives them in points."""
+    start = drawing[:2000].decode("utf-8", "replace")
+    found = [re.search(rf'\b{side}="([\d.]+)pt"', start) for side in ("width", "height")]
+    width, height = (round(float(match[1]) * 96 / 72) if match else 0 for match in found)
+    return width, height
+
+
+def as_webp(png: bytes) -> bytes:
+    """The same pixels as WebP."""
+    from PIL import Image  # Matplotlib needs Pillow, so it is there
+
+    webp = io.BytesIO()
+    with Image.open(io.BytesIO(png)) as picture:
+        picture.convert("RGB").save(webp, "WEBP", quality=QUALITY, method=4)
+    return webp.getvalue()
+
+
+def _size_of_webp(pixels: bytes) -> tuple[int, int]:
+    from PIL import Image
+
+    with Image.open(io.BytesIO(pixels)) as picture:
+        return round(picture.width / DOTS_PER_PIXEL), round(picture.height / DOTS_PER_PIXEL)
