@@ -493,29 +493,51 @@ def _slider_files(
     """The slider's files as (suffix, content); the same frames give the same bytes on every run."""
     places = list(itertools.product(*(range(len(axis.values)) for axis in axes)))
 
-    def png(place: tuple[int, ...], dpi: int, alt: str = "") -> bytes:
-        return _png(draw(*(axis.values[k] for axis, k in zip(axes, place, strict=True))), dpi, alt)
+    def figure(place: tuple[int, ...]) -> MatplotlibFigure:
+        return draw(*(axis.values[k] for axis, k in zip(axes, place, strict=True)))
 
-    frames = [_webp(png(place, SLIDER_DPI)) for place in places]
-    if len({size for _, size in frames}) > 1:
-        raise ValueError(f"slider {name!r}: the frames must all have one size")
-    yield ".png", png(start, 150, alt)
-    for place, (frame, _) in zip(places, frames, strict=True):
+    still = _png(figure(start), 150, alt)
+    first = _pixels(figure(places[0]))
+    as_webp = min(_as_lines, _as_photograph, key=lambda encode: len(encode(first)))
+    frames = []
+    for place in places:
+        pixels = _pixels(figure(place))
+        if pixels.shape != first.shape:
+            raise ValueError(f"slider {name!r}: the frames must all have one size")
+        frames.append(as_webp(pixels))
+    yield ".png", still
+    for place, frame in zip(places, frames, strict=True):
         yield "".join(f"-{k:02d}" for k in place) + ".webp", frame
     yield from _data_file(data)
 
 
-def _webp(png: bytes) -> tuple[bytes, tuple[int, int]]:
-    """A small picture, and its size: few colours without loss, which suits lines, or as a photograph, if smaller."""
+def _pixels(fig: MatplotlibFigure) -> np.ndarray:
+    """A figure as an array (H, W, 3) of bytes: without a PNG in between, which would take longer than to draw it."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    fig.set_dpi(SLIDER_DPI)
+    canvas = FigureCanvasAgg(fig)
+    canvas.draw()
+    return np.array(canvas.buffer_rgba())[..., :3]
+
+
+def _as_lines(pixels: np.ndarray) -> bytes:
+    """A picture of lines and letters as WebP: few colours, no other loss."""
     from PIL import Image  # Matplotlib needs Pillow, so it is there
 
-    with Image.open(io.BytesIO(png)) as drawn:
-        picture = drawn.convert("RGB")
-    lines, photograph = io.BytesIO(), io.BytesIO()
-    few = picture.quantize(SLIDER_COLOURS, dither=Image.Dither.NONE).convert("RGB")
-    few.save(lines, "WEBP", lossless=True, quality=20, method=2)
-    picture.save(photograph, "WEBP", quality=75, method=2)
-    return min(lines.getvalue(), photograph.getvalue(), key=len), picture.size
+    webp = io.BytesIO()
+    few = Image.fromarray(pixels).quantize(SLIDER_COLOURS, dither=Image.Dither.NONE)
+    few.convert("RGB").save(webp, "WEBP", lossless=True, quality=20, method=2)
+    return webp.getvalue()
+
+
+def _as_photograph(pixels: np.ndarray) -> bytes:
+    """A picture with many colours as WebP, with losses that one hardly sees."""
+    from PIL import Image
+
+    webp = io.BytesIO()
+    Image.fromarray(pixels).save(webp, "WEBP", quality=60, method=2)
+    return webp.getvalue()
 
 
 def _png(fig: MatplotlibFigure, dpi: int, alt: str = "") -> bytes:

@@ -163,6 +163,40 @@ def draw_photos(photos: Mapping[str, np.ndarray]) -> Figure:
     return figure
 
 
+class ReadingFrame:
+    """The photograph with the frame that a matrix reads from it, beside what is read; drawn anew for each matrix."""
+
+    def __init__(self, photo: np.ndarray) -> None:
+        from matplotlib.figure import Figure
+        from matplotlib.patches import Polygon
+
+        self.figure = Figure(figsize=(5.6, 3.3))
+        self.figure.subplots_adjust(left=0.01, right=0.99, top=0.9, bottom=0.16, wspace=0.02)
+        left, right = self.figure.subplots(1, 2)
+        left.imshow(photo.clip(0, 255).astype(np.uint8), extent=(-1, 1, 1, -1))
+        self.frame = left.add_patch(Polygon(SQUARE, fill=False, edgecolor=ORANGE, linewidth=3))
+        self.corner = left.plot(0, 0, "o", color=ORANGE, markersize=9)[0]
+        left.set(xlim=(-2.15, 2.15), ylim=(2.15, -2.15), xticks=[], yticks=[], facecolor="0.85")
+        left.set_title("what is read: the frame", fontsize=11)
+        self.read = right.imshow(np.zeros((2, 2, 3), np.uint8), extent=(-1, 1, 1, -1))
+        right.plot(-1, -1, "o", color=ORANGE, markersize=9, clip_on=False)
+        right.set(xticks=[], yticks=[])
+        right.set_title("what comes out", fontsize=11)
+        self.matrix = self.figure.text(0.25, 0.075, "", family="monospace", fontsize=12, ha="center", va="center")
+        self.area = self.figure.text(0.75, 0.075, "", fontsize=11, ha="center", va="center")
+
+    def draw(self, theta: np.ndarray, read: np.ndarray) -> Figure:
+        """Show the 2 x 3 matrix ``theta`` and the picture that was read through it; returns the one figure."""
+        corners = (2 * SQUARE - 1) @ theta[:, :2].T + theta[:, 2]
+        self.frame.set_xy(corners)
+        self.corner.set_data(*corners[:1].T)
+        self.read.set_data(read.clip(0, 255).astype(np.uint8))
+        self.matrix.set_text("\n".join(f"[{a:5.2f} {b:5.2f} {c:4.1f} ]" for a, b, c in theta + 0.0))
+        area = abs(np.linalg.det(theta[:, :2]))
+        self.area.set_text(f"area of the frame: {area:.2f}")
+        return self.figure
+
+
 def draw_slip(photos: Mapping[str, np.ndarray], degrees: np.ndarray, areas: np.ndarray) -> Figure:
     """Draw photographs under the right and the wrong matrix, and the determinant of the wrong one."""
     figure = new_figure(11, 3.1)

@@ -636,6 +636,48 @@ def the_whole_pipeline(run: Run) -> None:
 # the input, which reverses it again. Two reversals cancel: on the screen the picture turns counter-clockwise after
 # all.
 #
+# All these pictures are easier to predict from where they are *read*. Turn and scale the frame below. The matrix says
+# where the frame lies on the photograph, its marked corner being the upper left one, and what is inside the frame
+# fills the output. So a frame of half the size shows everything twice as large, a frame that is turned clockwise shows
+# a picture that is turned counter-clockwise, and where the frame holds nothing the output is black.
+
+
+# %%
+ANGLES, SCALES = (-60, -30, 0, 30, 60, 90), (0.5, 0.75, 1, 1.5)
+
+
+def turned_frame(degrees: float, size: float) -> np.ndarray:
+    """The 2 x 3 matrix that reads from a frame of this size, turned by this angle."""
+    return affine(rotation(np.deg2rad(degrees)) @ scale(size, size))
+
+
+@lesson.step("The frame that is read")
+def the_frame_that_is_read(run: Run) -> None:
+    small = halved(photograph())
+    thetas = {(degrees, size): turned_frame(degrees, size) for degrees in ANGLES for size in SCALES}
+    quarter = warp(small, thetas[90, 1])
+    run.claim("angle 90, scale 1: the output, minus numpy's rot90", largest(quarter - np.rot90(small)), below=1e-9)
+    zoomed = warp(small, thetas[0, 0.5], size=(100, 100), align_corners=False)
+    run.claim(
+        "angle 0, scale 0.5: 100 x 100 pixels, minus the middle", largest(zoomed - small[50:150, 50:150]), below=1e-9
+    )
+    areas = np.array([abs(np.linalg.det(theta[:, :2])) for theta in thetas.values()])
+    run.claim("area of each frame, minus scale^2", largest(areas - [size**2 for _, size in thetas]), below=1e-12)
+    inside = warp(np.ones((200, 200, 1)), thetas[0, 1.5]).mean()
+    run.claim("angle 0, scale 1.5: share of the output that is not black", inside, equals=1 / 1.5**2, within=0.01)
+    frame = figures.ReadingFrame(small)
+    run.slider(
+        "affine_bilinear-frame",
+        {"angle (degrees)": ANGLES, "scale": SCALES},
+        lambda degrees, size: frame.draw(thetas[degrees, size], warp(small, thetas[degrees, size], size=(144, 144))),
+        alt="The photograph with a frame, turned and scaled by the matrix, and what the output shows: the content of "
+        "the frame, turned the other way and scaled by the inverse.",
+        start=(3, 1),
+        data={"angles": ANGLES, "scales": SCALES, "thetas": list(thetas.values())},
+    )
+
+
+# %% [markdown]
 # ## Errata: what the post prints
 #
 # **One sine too many.** In the text, a rotation sets $a = d = \cos\theta$ and $b = c = \sin\theta$. The matrix printed

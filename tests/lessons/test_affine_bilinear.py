@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from lessons.anatomy import Run
+from lessons.anatomy import Run, Slider
 from lessons.anatomy.consequence import side_by_side
 from lessons.anatomy.homework import check_one
 from lessons.vision import _affine_bilinear_figures as figures
@@ -251,6 +251,28 @@ def test_figure_of_the_warps_shows_a_picture_that_moves_left(run):
     assert (moved[:, 151:] == 0).all()
     between = (original[:, 100] + original[:, 99]) / 2  # 49.75 pixels of a picture of 200
     assert np.corrcoef(moved[:, 50], between)[0, 1] > 0.99
+
+
+def test_frames_of_the_slider_are_turned_and_scaled(run):
+    shown = data(run, "frame")
+    [slider] = [item for section in run.sections for item in section.items if isinstance(item, Slider)]
+    assert [axis.values for axis in slider.axes] == [tuple(shown["angles"]), tuple(shown["scales"])]
+    thetas = shown["thetas"].reshape(len(shown["angles"]), len(shown["scales"]), 2, 3)
+    for k, degrees in enumerate(shown["angles"]):
+        for theta, size in zip(thetas[k], shown["scales"], strict=True):
+            right = size * np.array([np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))])
+            assert np.allclose(theta[:, 0], right), "where the frame's horizontal side goes"
+            assert np.allclose(theta[:, 1], [-right[1], right[0]])
+            assert not theta[:, 2].any()
+
+
+def test_what_a_frame_reads_is_what_the_slider_says():
+    photo = it.halved(it.photograph())
+    clockwise = it.warp(photo, it.turned_frame(90, 1))
+    assert np.allclose(clockwise, np.rot90(photo)), "counter-clockwise, as numpy turns"
+    nothing = it.warp(np.ones((8, 8, 1)), it.turned_frame(0, 1.5))
+    assert nothing[0, 0] == 0
+    assert nothing[4, 4] == pytest.approx(1)
 
 
 def test_figure_of_the_identity_shows_errors_that_vanish(run):

@@ -30,7 +30,6 @@ from lessons.anatomy import (
 from lessons.anatomy.account import account, body, outcome_lines
 from lessons.anatomy.files import write_atomically
 from lessons.anatomy.homework import HomeworkError
-from lessons.anatomy.run import _webp
 from lessons.anatomy.text import Style, counted, number, table_lines, width_of, wrapped
 
 TOY = Path(__file__).with_name("toy.py")
@@ -465,24 +464,29 @@ def test_frames_of_unequal_sizes_are_refused_and_leave_no_file(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_frame_is_stored_in_the_way_that_is_smaller():
+def test_frames_are_stored_in_the_way_that_makes_them_smaller(tmp_path):
     from PIL import Image
 
-    y, x = np.mgrid[:120, :160]
+    y, x = np.mgrid[:300, :400]
     waves = np.stack([np.sin(x / 17 + y / 23), np.sin(x / 31 - y / 19), np.cos(y / 11)], axis=-1)
-    photograph = (110 * waves + 128 + np.random.default_rng(0).normal(size=waves.shape)).astype(np.uint8)
-    flat = np.full((120, 160, 3), 255, np.uint8)
-    flat[40:50] = (0, 114, 178)
-    kinds = []
-    for picture in (photograph, flat):
-        png = io.BytesIO()
-        Image.fromarray(picture).save(png, "PNG")
-        frame, size = _webp(png.getvalue())
-        assert size == (160, 120)
-        kinds.append(frame[12:16])
-        with Image.open(io.BytesIO(frame)) as read:
-            assert np.abs(np.asarray(read.convert("RGB")).astype(int) - picture).mean() < 4
-    assert kinds == [b"VP8 ", b"VP8L"]  # with losses, without
+
+    def photograph(angle, scale):
+        figure = leaning_line(angle, scale)
+        figure.axes[0].set_position((0, 0, 1, 1))
+        figure.axes[0].imshow((waves + 1) / 2, extent=(0, 1, -30, 30), aspect="auto")
+        return figure
+
+    run = Run(out=tmp_path)
+    run.slider("photograph", AXES, photograph, alt="waves", start=(0, 0))
+    run.slider("lines", AXES, leaning_line, alt="a line that leans", start=(0, 0))
+    kinds = [{frame.read_bytes()[12:16] for frame in slider.frames} for slider in run.sections[0].items]
+    assert kinds == [{b"VP8 "}, {b"VP8L"}]  # with losses, without
+    for name, angle in (("photograph-00-01.webp", photograph), ("lines-00-01.webp", leaning_line)):
+        drawn = io.BytesIO()
+        angle(-30, 1).savefig(drawn, format="png", dpi=100)
+        with Image.open(drawn) as want, Image.open(tmp_path / name) as read:
+            both = [np.asarray(picture.convert("RGB")).astype(int) for picture in (want, read)]
+        assert np.abs(both[0] - both[1]).mean() < 4
 
 
 @pytest.mark.parametrize("interrupted", ["os.replace", "os.getpid"])
