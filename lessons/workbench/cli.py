@@ -15,9 +15,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lessons.anatomy import LessonError
+from lessons.anatomy.run import SIZES
 from lessons.workbench import commands, report, screen
 from lessons.workbench.errors import UsageError
 from lessons.workbench.loop import commands as loop
+from lessons.workbench.site.places import FOLDER
 
 UNUSABLE = 2
 INTERRUPTED = 128 + signal.SIGINT
@@ -169,6 +171,17 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--out", type=Path, metavar="DIR", help="where to put them")
     command.set_defaults(command=commands.data)
 
+    command = add("site", help="build the lessons as pages to read, offline and without JavaScript")
+    command.add_argument("names", nargs="*", metavar="NAME", help="these lessons alone (all)")
+    command.add_argument("--size", choices=SIZES, default="quick", help="how long the lessons run (quick)")
+    command.add_argument("--out", type=Path, default=FOLDER, metavar="DIR", help=f"the site's folder ({FOLDER})")
+    command.add_argument("--fresh", action="store_true", help="run lessons again that have not changed, too")
+    command.add_argument("--serve", action="store_true", help="serve it to a browser on this machine")
+    command.add_argument("--port", type=_port, metavar="N", help="to serve on (the first free one from 8000 on)")
+    command.add_argument("--watch", action="store_true", help="build again on every change; served pages load anew")
+    command.add_argument("--open", action="store_true", help="open it in a browser")
+    command.set_defaults(command=commands.site)
+
     dev = add("dev", help="for authors of lessons").add_subparsers(metavar="COMMAND", required=True)
     command = dev.add_parser("check", help="prove that every exercise's check can fail")
     _add_name(command, nargs="?")
@@ -199,6 +212,13 @@ def _positive(text: str) -> int:
     number = _seed(text)
     if number == 0:
         raise argparse.ArgumentTypeError("must be at least 1, got '0'")
+    return number
+
+
+def _port(text: str) -> int:
+    number = _seed(text)
+    if number > 65535:
+        raise argparse.ArgumentTypeError(f"must be from 0 to 65535, got {text!r}")
     return number
 
 

@@ -19,6 +19,7 @@ from lessons.workbench.errors import UsageError
 from lessons.workbench.loop import commands as loop
 from lessons.workbench.sandbox import Submission, SubmissionError, check_in_child
 from lessons.workbench.sandbox.submission import clean
+from lessons.workbench.site.places import place_line, place_of
 
 OK, FAILED = 0, 1
 
@@ -116,7 +117,8 @@ def check(args: argparse.Namespace) -> int:
         nonlocal said
         _show_printed(submission.printed[said:])
         said = len(submission.printed) if submission.alive else 0  # a fresh child begins with an empty page
-        print(*outcome_lines(outcome, style), sep="\n", flush=True)
+        page = place_line(place_of(lesson, outcome))
+        print(*outcome_lines(outcome, style), *([f"    {style.dim(page)}"] if page else []), sep="\n", flush=True)
 
     try:
         outcomes = check_in_child(lesson, path, after=show)
@@ -184,6 +186,12 @@ def data(args: argparse.Namespace) -> int:
         paths = fetch_mnist(args.source, destination, transfer.report)
     print(f"MNIST is complete, every SHA-256 as published: {counted(len(paths), 'file')} in {destination}")
     return OK
+
+
+def site(args: argparse.Namespace) -> int:
+    from lessons.workbench.site.command import site
+
+    return site(args)
 
 
 def dev_check(args: argparse.Namespace) -> int:

@@ -17,9 +17,12 @@ CELLS = 30  # longest bar
 
 def bars(stream: TextIO) -> ShowProgress | None:
     """A function for `Run.progress` that draws on ``stream``; None when it cannot show a moving line."""
-    if not is_terminal(stream) or os.environ.get("TERM") == "dumb":
-        return None
-    return Bars(stream).show
+    return Bars(stream).show if moves(stream) else None
+
+
+def moves(stream: TextIO) -> bool:
+    """Whether a line on ``stream`` can be redrawn in place."""
+    return is_terminal(stream) and os.environ.get("TERM") != "dumb"
 
 
 class Bars:
@@ -61,6 +64,11 @@ class Line:
         if time.monotonic() >= self.next_drawing:
             self._draw()
 
+    def rename(self, description: str) -> None:
+        """Say what is being done now."""
+        self.description = description
+        self._draw()
+
     def close(self) -> None:
         self._draw()
         self.stream.write("\n")
@@ -80,7 +88,7 @@ class Transfer:
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
-        self.moving = is_terminal(stream) and os.environ.get("TERM") != "dumb"
+        self.moving = moves(stream)
         self.name = ""
         self.line: Line | None = None
 

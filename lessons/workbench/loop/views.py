@@ -11,6 +11,7 @@ from lessons.workbench.loop.checks import Checked, diagnosis_of
 from lessons.workbench.loop.course import Course, Task
 from lessons.workbench.loop.state import Progress, State
 from lessons.workbench.sandbox.submission import clean
+from lessons.workbench.site.places import place_line, place_of
 
 PRINTED = 20  # lines of the learner's own output that are worth showing
 BAR = 20
@@ -56,7 +57,8 @@ def verdict(task: Task, checked: Checked, attempts: int, style: Style, width: in
     said = [line for line in about if line not in outcome.lines]
     if said:
         lines += ["", *(f"  {line}".rstrip() for line in said)]
-    return lines
+    page = place_line(place_of(task.lesson, outcome))
+    return [*lines, f"  {style.dim(page)}"] if page else lines
 
 
 def printed(text: str, style: Style) -> list[str]:
@@ -161,7 +163,7 @@ def json_verdict(task: Task, checked: Checked, attempts: int) -> dict[str, Any]:
 
     ``status`` is that of `Outcome`, ``lines`` what a person reads, ``printed`` what the code printed; ``attempt``
     counts different contents of the file, from 1, and ``seconds`` is the time since the save was noticed.
-    ``diagnosis`` is null where there is none.
+    ``diagnosis`` is null where there is none; so is ``page``, the place in the site that explains the wrong term.
     """
     outcome = checked.outcome
     about = diagnosis_of(outcome)
@@ -182,4 +184,5 @@ def json_verdict(task: Task, checked: Checked, attempts: int) -> dict[str, Any]:
             "cause": str(getattr(about, "cause", "") or ""),
             "lines": [str(line) for line in getattr(about, "lines", ())],
         },
+        "page": place_of(task.lesson, outcome),
     }
