@@ -36,6 +36,39 @@ def draw_temperatures(temperatures: Sequence[float], bars: np.ndarray) -> Figure
     return figure
 
 
+class SoftmaxBars:
+    """The softmax of some logits on a plain and on a logarithmic scale; drawn anew for each temperature."""
+
+    FLOOR = 1e-9  # where the logarithmic scale ends
+
+    def __init__(self, z: np.ndarray) -> None:
+        from matplotlib.figure import Figure
+
+        self.figure = Figure(figsize=(5.6, 3))
+        self.figure.subplots_adjust(left=0.09, right=0.98, top=0.85, bottom=0.15, wspace=0.28)
+        self.plain, self.logarithmic = self.figure.subplots(1, 2)
+        classes = np.arange(len(z))
+        colours = [BLUE if k == z.argmax() else SKY for k in classes]
+        self.bars = [axes.bar(classes, 1.0, color=colours) for axes in (self.plain, self.logarithmic)]
+        for axes in (self.plain, self.logarithmic):
+            axes.axhline(1 / len(z), color="0.3", linestyle=":", linewidth=1.2)
+            axes.set(xlabel="class", xticks=classes)
+        self.plain.set(ylim=(0, 1.02))
+        self.plain.annotate("1/n", (9.5, 1 / len(z)), (0, 4), textcoords="offset points", ha="right", color="0.3")
+        self.logarithmic.set(yscale="log", ylim=(self.FLOOR, 2))
+        self.logarithmic.set_yticks([1e-9, 1e-6, 1e-3, 1])
+        self.logarithmic.minorticks_off()
+        self.logarithmic.set_title("the same, logarithmic", fontsize=11)
+
+    def draw(self, T: float, p: np.ndarray) -> Figure:
+        """Show the probabilities ``p`` at temperature ``T``; returns the one figure."""
+        for bars in self.bars:
+            for bar, height in zip(bars, p, strict=True):
+                bar.set_height(height)
+        self.plain.set_title(f"probability at T = {T:g}", fontsize=11)
+        return self.figure
+
+
 def draw_order(teacher: np.ndarray, right: np.ndarray, printed: np.ndarray) -> Figure:
     """Draw the probabilities of teacher and students beside each other."""
     figure = _figure(7, 3.4)

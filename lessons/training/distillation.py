@@ -126,6 +126,41 @@ def softmax_with_a_temperature(run: Run) -> None:
 
 
 # %% [markdown]
+# Turn the temperature of the post's example yourself. On the plain scale it looks as if one class after the other came
+# to life. The logarithmic scale shows that nothing of the kind happens: all ten are there at any temperature, in the
+# same order, and each distance between two bars is divided by $T$, so that twice the temperature halves them all.
+
+
+# %%
+TEMPERATURES = (0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 20, 50, 100)
+
+
+@lesson.step("The temperature, turned by hand")
+def turned_by_hand(run: Run) -> None:
+    softened = {T: softmax_temperature(EXAMPLE[None], T)[0] for T in TEMPERATURES}
+    order = np.argsort(EXAMPLE, kind="stable")
+    in_order = all((np.diff(p[order]) >= 0).all() for p in softened.values())
+    run.claim("the order of the ten classes is that of the logits at every temperature", in_order, equals=True)
+    distances = {T: np.log(p[:, None] / p) for T, p in softened.items()}
+    off = max(error(distances[2 * T], distances[T] / 2) for T in (0.5, 1, 5, 10, 50))
+    run.claim("logarithmic distances of all bars: at 2 T, minus half of those at T", off, below=1e-12)
+    visible = [int((p > 0.02).sum()) for p in softened.values()]
+    run.claim("T = 0.5: classes with more than 2 %", visible[0], equals=2)
+    run.claim("T = 100: classes with more than 2 %", visible[-1], equals=10)
+    run.claim("classes that fall below 2 % again as T rises", int((np.diff(visible) < 0).sum()), equals=0)
+    bars = figures.SoftmaxBars(EXAMPLE)
+    run.slider(
+        "distillation-slider",
+        {"temperature T": TEMPERATURES},
+        lambda T: bars.draw(T, softened[T]),
+        alt="Bars of ten probabilities, on a plain and on a logarithmic scale: at low temperature the largest logit "
+        "has nearly all, at high temperature they are nearly equal, and their order is always the same.",
+        start=(TEMPERATURES.index(2),),
+        data={"temperatures": TEMPERATURES, "p": list(softened.values())},
+    )
+
+
+# %% [markdown]
 # **Erratum.** With the temperature, the post's sum runs from $j = 1$ instead of 0, although its classes are numbered
 # from 0. The bars then do not add up to one, and for $T \to \infty$ each tends to $1/(n-1)$, while the next sentence of
 # the post says, rightly, $1/n$.

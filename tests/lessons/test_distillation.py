@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lessons.anatomy import Run
+from lessons.anatomy import Run, Slider
 from lessons.data.digits import Digits, load_digits
 from lessons.training import distillation
 from lessons.training.distillation import lesson
@@ -199,8 +199,21 @@ def test_a_student_never_sees_the_rows_that_are_left_out(few):
 
 
 def test_figures_are_complete(run):
-    names = {path.name for path in run.out.iterdir()}
+    names = {path.name for path in run.out.iterdir() if not path.name.startswith("distillation-slider")}
     assert names == {f"{name}{suffix}" for name in FIGURES for suffix in (".svg", ".png", ".npz")}
+
+
+def test_frames_of_the_slider_keep_the_order_and_flatten(run):
+    shown = data(run, "distillation-slider")
+    [slider] = [item for section in run.sections for item in section.items if isinstance(item, Slider)]
+    assert slider.axes[0].values == tuple(shown["temperatures"])
+    assert len(slider.frames) == len(shown["p"])
+    steps = np.diff(np.log(shown["temperatures"]))
+    assert steps.max() < 2.5 * steps.min(), "about evenly spaced on a logarithmic scale"
+    z = distillation.EXAMPLE
+    for T, p in zip(shown["temperatures"], shown["p"], strict=True):
+        assert np.allclose(np.log(p[:, None] / p), (z[:, None] - z) / T)
+    assert (np.diff(shown["p"].max(axis=1)) < 0).all()
 
 
 def test_figure_of_the_temperatures(run):
