@@ -208,8 +208,7 @@ def test_frames_of_the_slider_keep_the_order_and_flatten(run):
     [slider] = [item for section in run.sections for item in section.items if isinstance(item, Slider)]
     assert slider.axes[0].values == tuple(shown["temperatures"])
     assert len(slider.frames) == len(shown["p"])
-    steps = np.diff(np.log(shown["temperatures"]))
-    assert steps.max() < 2.5 * steps.min(), "about evenly spaced on a logarithmic scale"
+    assert (np.diff(np.log(shown["temperatures"])) < 1).all(), "no jump on a logarithmic scale"
     z = distillation.EXAMPLE
     for T, p in zip(shown["temperatures"], shown["p"], strict=True):
         assert np.allclose(np.log(p[:, None] / p), (z[:, None] - z) / T)
