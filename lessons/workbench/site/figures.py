@@ -6,11 +6,11 @@ import io
 import json
 import re
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lessons.anatomy.text import number
 from lessons.workbench.site.markup import Html, element
 
 LIGHT = 150_000  # bytes up to which a drawing is shown as SVG: sharp at any size, and light enough
@@ -64,7 +64,7 @@ class Pictures:
         controls = []
         for k, (axis, start) in enumerate(zip(item["axes"], item["start"], strict=True)):
             name = f"slider-{item['name']}-{k}"
-            values = [number(value) for value in axis["values"]]
+            values = axis["shown"]
             controls += [
                 element("label", axis["label"], for_=name),
                 element(
@@ -148,3 +148,43 @@ def _size_of_webp(pixels: bytes) -> tuple[int, int]:
 
     with Image.open(io.BytesIO(pixels)) as picture:
         return round(picture.width / DOTS_PER_PIXEL), round(picture.height / DOTS_PER_PIXEL)
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """A small picture of a lesson."""
+
+    url: str
+    content: bytes
+    width: int
+    height: int
+
+
+def thumbnail(lesson: str, folder: Path, sections: Sequence[dict[str, Any]]) -> Thumbnail | None:
+    """A small picture for the first page: of the first experiment that has a figure, else of the first figure."""
+    figures = [
+        (section.get("kind") != "experiment", k, item)
+        for k, section in enumerate(sections)
+        for item in section["items"]
+        if item["type"] in ("figure", "slider") and any(file.endswith(".png") for file in item["files"])
+    ]
+    if not figures:
+        return None
+    *_, item = min(figures, key=lambda found: found[:2])
+    png = (folder / next(file for file in item["files"] if file.endswith(".png"))).read_bytes()
+    content, width, height = _small(png)
+    return Thumbnail(f"figures/{lesson}/card.webp", content, width, height)
+
+
+THUMBNAIL = 680, 400  # pixels at most: cards are half as wide
+
+
+def _small(png: bytes) -> tuple[bytes, int, int]:
+    from PIL import Image
+
+    webp = io.BytesIO()
+    with Image.open(io.BytesIO(png)) as picture:
+        small = picture.convert("RGB")
+        small.thumbnail(THUMBNAIL)
+        small.save(webp, "WEBP", quality=80, method=4)
+        return webp.getvalue(), small.width, small.height

@@ -38,12 +38,13 @@ class Names:
 
 @dataclass(frozen=True)
 class LessonPage:
-    """A page, the files that it shows by URL, one line for each problem, and how many formulas it has."""
+    """A page, the files that it shows by URL, one line for each problem, its formulas and the minutes it takes."""
 
     page: Page
     files: Mapping[str, bytes]
     problems: Sequence[str]
     formulas: int
+    minutes: int
 
 
 def lesson_page(
@@ -107,7 +108,7 @@ class _Making:
             previous,
             following,
         )
-        return LessonPage(page, self.pictures.files, self.prose.problems, self.prose.formulas)
+        return LessonPage(page, self.pictures.files, self.prose.problems, self.prose.formulas, self._minutes)
 
     def _marks(self, body: Html) -> list[Mark]:
         exercises = [
@@ -135,8 +136,7 @@ class _Making:
         source = lesson.source
         link = element("a", element("cite", source.title), href=source.link, rel="external noreferrer")
         yield "Rebuilds", joined([link, f" by {source.author} ({source.year})"])
-        minutes = self.prose.words / WORDS_A_MINUTE + self.lines_read / LINES_A_MINUTE
-        yield "Takes", joined([f"about {max(5, 5 * round(minutes / 5))} minutes to read"])
+        yield "Takes", joined([f"about {self._minutes} minutes to read"])
         needed = [
             element("a", self.titles[name], href=lesson_url(name)) for name in lesson.needs if name in self.titles
         ]
@@ -149,6 +149,11 @@ class _Making:
             links = [element("a", part.title, href=f"#{part_anchor(part.name)}") for part in lesson.errata]
             yield "Errata", element("ul", *(element("li", link) for link in links))
         yield "This run", self._provenance(said)
+
+    @property
+    def _minutes(self) -> int:
+        minutes = self.prose.words / WORDS_A_MINUTE + self.lines_read / LINES_A_MINUTE
+        return max(5, 5 * round(minutes / 5))
 
     def _provenance(self, said: Mapping[str, Any]) -> Html:
         claims, failed = said["claims"], said["claims_failed"]
