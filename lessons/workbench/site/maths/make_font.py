@@ -4,11 +4,12 @@
     python make_font.py STIXTwoMath-Regular.otf minigrad-math.woff2
 
 The source is fonts/static_otf/STIXTwoMath-Regular.otf of https://github.com/stipub/stixfonts at the tag v2.13b171.
-It is cut down to the characters that formulas may have, with their larger forms and parts, and changed in three places
-where browsers do less than TeX:
+It is cut down to the characters that formulas may have, with their larger forms and parts, and changed where browsers
+do less than TeX:
 
+* Radicals of all heights are as wide as the smallest, as in TeX's own fonts, and tall brackets hardly wider than low
+  ones: whatever the height, Chromium leaves room for the widest.
 * The primes are those for scripts, because browsers do not choose script forms, and the others come out tiny.
-* All radicals are as wide as the smallest, as in TeX's own fonts, because Chromium leaves room for the widest.
 * Scripts of tall and deep letters stand where those of other letters do.  TeX lets the height of a base move its
   scripts only where the base is no single letter; browsers make no difference.
 """
@@ -16,6 +17,7 @@ where browsers do less than TeX:
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from fontTools.pens.t2CharStringPen import T2CharStringPen
 from fontTools.pens.transformPen import TransformPen
@@ -31,18 +33,38 @@ CHARACTERS = (
     "2A7D,2A7E"
 )
 PRIMES = (0x2032, 0x2033, 0x2034, 0x2057)
-RADICALS = ("uni221A.s1", "uni221A.s2", "uni221A.s3", "uni221A.s4", "uni221A.x", "uni221A.t")
+RADICAL = "√"
+BRACKETS = "()[]{}⌈⌉⌊⌋⟨⟩"
+TALLEST = 3200  # of the single forms of a bracket, in thousandths of an em; above, it is put together from parts
+THIRD = 2  # the form of a bracket that is as wide as all taller ones become
 
 
 def main(source: str, target: str) -> None:
     font = TTFont(source, recalcTimestamp=False)  # the same file from the same source
+    for bracket in BRACKETS:
+        _drop_tall_forms(font, bracket)
     _cut(font)
+    _one_width(font, RADICAL, 0)
+    for bracket in BRACKETS:
+        _one_width(font, bracket, THIRD)
     _primes_for_scripts(font)
-    _radicals_of_one_width(font)
     _scripts_on_one_line(font)
     _rename(font)
     font.flavor = "woff2"
     font.save(target)
+
+
+def _forms(font: TTFont, char: str) -> Any:
+    """What the MATH table says of a character's larger forms."""
+    variants = font["MATH"].table.MathVariants
+    return variants.VertGlyphConstruction[variants.VertGlyphCoverage.glyphs.index(font.getBestCmap()[ord(char)])]
+
+
+def _drop_tall_forms(font: TTFont, char: str) -> None:
+    forms = _forms(font, char)
+    if forms.GlyphAssembly is not None:
+        kept = [form for form in forms.MathGlyphVariantRecord if form.AdvanceMeasurement <= TALLEST]
+        forms.MathGlyphVariantRecord, forms.VariantCount = kept, len(kept)
 
 
 def _cut(font: TTFont) -> None:
@@ -55,24 +77,31 @@ def _cut(font: TTFont) -> None:
     subsetter.subset(font)
 
 
+def _one_width(font: TTFont, char: str, number: int) -> None:
+    """Make the forms and parts of a character that are wider than its form ``number`` as wide as that."""
+    forms = _forms(font, char)
+    singles = [form.VariantGlyph for form in forms.MathGlyphVariantRecord]
+    parts = [part.glyph for part in forms.GlyphAssembly.PartRecords] if forms.GlyphAssembly else []
+    width = font["hmtx"][singles[number]][0]
+    for name in {*singles, *parts}:
+        if font["hmtx"][name][0] > width:
+            _squeeze(font, name, width)
+
+
+def _squeeze(font: TTFont, name: str, width: int) -> None:
+    glyphs, outlines = font.getGlyphSet(), font["CFF "].cff.topDictIndex[0].CharStrings
+    old_width, bearing = font["hmtx"][name]
+    pen = T2CharStringPen(width, glyphs)
+    glyphs[name].draw(TransformPen(pen, (width / old_width, 0, 0, 1, 0, 0)))
+    outlines[name] = pen.getCharString(private=outlines[name].private, globalSubrs=outlines[name].globalSubrs)
+    font["hmtx"][name] = (width, round(bearing * width / old_width))
+
+
 def _primes_for_scripts(font: TTFont) -> None:
     for table in font["cmap"].tables:
         for code in PRIMES:
             if code in table.cmap:
                 table.cmap[code] += ".ssty"
-
-
-def _radicals_of_one_width(font: TTFont) -> None:
-    glyphs, metrics = font.getGlyphSet(), font["hmtx"]
-    outlines = font["CFF "].cff.topDictIndex[0].CharStrings
-    width = metrics["uni221A"][0]
-    for name in RADICALS:
-        old_width, bearing = metrics[name]
-        scale = width / old_width
-        pen = T2CharStringPen(width, glyphs)
-        glyphs[name].draw(TransformPen(pen, (scale, 0, 0, 1, 0, 0)))
-        outlines[name] = pen.getCharString(private=outlines[name].private, globalSubrs=outlines[name].globalSubrs)
-        metrics[name] = (width, round(bearing * scale))
 
 
 def _scripts_on_one_line(font: TTFont) -> None:

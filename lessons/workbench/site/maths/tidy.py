@@ -26,6 +26,8 @@ _LIMIT_WORDS = frozenset(command[1:] for command in symbols.LIMITS)
 _WORDS = frozenset(command[1:] for command in symbols.FUNCTIONS)
 _UPRIGHT = frozenset([*symbols.UPPER_GREEK.values(), "∇"])
 _UNDER_AND_OVER = {"msub": "munder", "msup": "mover", "msubsup": "munderover"}
+# What latex2mathml writes, and what is meant: \sim comes out as a tilde, and delimiters after \big as they are typed.
+_MEANT = {"~": "∼", "*": "∗", **{token: char for token, char in symbols.DELIMITERS.items() if token.startswith("\\")}}
 # Spaces that MathML 3 has names for, in math units.
 _NAMED = {
     "negativethinmathspace": -3,
@@ -94,7 +96,7 @@ def _characters(parent: Element) -> None:
             continue
         if child.tag == "mo" and place == 1 and parent.tag in ("mover", "munder"):
             continue  # an accent
-        text = {r"\|": "‖", "~": "∼", "*": "∗"}.get(child.text or "", child.text or "")
+        text = _MEANT.get(child.text or "", child.text or "")
         child.text = text
         if re.fullmatch(r"[\d.]*\d[\d.]*", text):
             child.tag = "mn"
