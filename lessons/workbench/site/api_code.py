@@ -1,0 +1,374 @@
+"""What the code of a public function says about it: its signature and source, the ops behind it, the kernels they use."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib
+import inspect
+import textwrap
+import types
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lessons.workbench.site.api_catalogue import Public, by_identity, is_op, ops, plain
+from lessons.workbench.site.formula import Derivative, derivatives, function_tree, module_tree
+
+
+@dataclass(frozen=True)
+class Source:
+    """A piece of a file: its text without the docstring, its first and its last line."""
+
+    path: str  # from the repository's root: "minigrad/ops/elementwise.py"
+    text: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Primitive:
+    """An op as it is written in the engine, public or not."""
+
+    op: Any
+    home: types.ModuleType
+    written: str
+    derivative: Derivative | None
+
+    @property
+    def differentiable(self) -> bool:
+        return self.derivative is not None
+
+
+# --- source -----------------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _lines(path: str) -> list[str]:
+    return Path(path).read_text(encoding="utf-8").splitlines()
+
+
+def _piece(module: types.ModuleType, first: int, last: int, without: ast.stmt | None = None) -> Source:
+    assert module.__file__ is not None
+    lines = _lines(module.__file__)
+    kept = [
+        lines[n - 1]
+        for n in range(first, last + 1)
+        if without is None or not (without.lineno <= n <= (without.end_lineno or n))
+    ]
+    path = module.__name__.replace(".", "/") + ("/__init__.py" if module.__file__.endswith("__init__.py") else ".py")
+    return Source(path, textwrap.dedent("\n".join(kept)), first, last)
+
+
+def definition(home: types.ModuleType, written: str) -> ast.FunctionDef | None:
+    """The syntax tree of a function or a method ("Tensor.backward")."""
+    owner, _, name = written.rpartition(".")
+    if not owner:
+        return function_tree(home, name)
+    for node in module_tree(home).body:
+        if isinstance(node, ast.ClassDef) and node.name == owner:
+            return next((n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == name), None)
+    return None
+
+
+def source_of(home: types.ModuleType, written: str) -> Source | None:
+    """A function as it stands in its file, with decorators, without docstring."""
+    node = definition(home, written)
+    if node is None:
+        return None
+    first = min([d.lineno for d in node.decorator_list], default=node.lineno)
+    docstring = node.body[0] if ast.get_docstring(node) is not None and len(node.body) > 1 else None
+    return _piece(home, first, node.end_lineno or first, docstring)
+
+
+def gradient_source(primitive: Primitive) -> list[Source]:
+    """The `defvjp` statement of an op, after the functions that it names."""
+    derivative = primitive.derivative
+    assert derivative is not None
+    named = [v for v in (*derivative.vjps, derivative.joint) if v is not None]
+    names = dict.fromkeys(n.id for v in named for n in ast.walk(v) if isinstance(n, ast.Name))
+    found = []
+    for name in names:
+        function = primitive.home.__dict__.get(name)
+        if isinstance(function, types.FunctionType) and inspect.getmodule(function) is not None:
+            home = inspect.getmodule(function)
+            assert home is not None
+            if home.__name__ != "minigrad.tape":  # `vjp_of` has a page of its own
+                source = source_of(home, function.__name__)
+                found += [] if source is None else [source]
+    statement = derivative.statement
+    return [*found, _piece(primitive.home, statement.lineno, statement.end_lineno or statement.lineno)]
+
+
+# --- signatures -------------------------------------------------------------------------------------------------------
+
+
+def signature(public: Public) -> str:
+    """How it is called, with defaults and types; on one line, or a line for each parameter where that is too long."""
+    node = definition(public.home, public.written)
+    if node is None:
+        return f"{public.short}{inspect.signature(plain(public.function))}"
+    arguments = [*_parameters(node.args)]
+    if public.written.startswith("Tensor.") and arguments and arguments[0].startswith("self"):
+        arguments = arguments[1:]
+    returns = "" if node.returns is None else f" -> {ast.unparse(node.returns)}"
+    if public.is_op:  # it works on arrays, and is called with tensors
+        arguments = [a.replace(": Array", ": Tensor") for a in arguments]
+        returns = returns.replace("Array", "Tensor")
+    returns = returns.replace("-> Any", "-> Tensor") if public.family.startswith(_RETURN_TENSORS) else returns
+    line = f"{public.short}({', '.join(arguments)}){returns}"
+    if len(line) <= 72:
+        return line
+    return "\n".join([f"{public.short}(", *(f"    {a}," for a in arguments), f"){returns}"])
+
+
+_RETURN_TENSORS: tuple[str, ...] = ()
+
+
+def _parameters(args: ast.arguments) -> Iterator[str]:
+    """The parameters as they are written, with / and *."""
+    positional = [*args.posonlyargs, *args.args]
+    defaults = [None] * (len(positional) - len(args.defaults)) + list(args.defaults)
+    for i, (parameter, default) in enumerate(zip(positional, defaults, strict=True)):
+        yield _parameter(parameter, default)
+        if args.posonlyargs and i == len(args.posonlyargs) - 1:
+            yield "/"
+    if args.vararg:
+        yield "*" + _parameter(args.vararg, None)
+    elif args.kwonlyargs:
+        yield "*"
+    for parameter, default in zip(args.kwonlyargs, args.kw_defaults, strict=True):
+        yield _parameter(parameter, default)
+    if args.kwarg:
+        yield "**" + _parameter(args.kwarg, None)
+
+
+def _parameter(parameter: ast.arg, default: ast.expr | None) -> str:
+    kind = "" if parameter.annotation is None else f": {ast.unparse(parameter.annotation)}"
+    value = "" if default is None else f" = {ast.unparse(default)}" if kind else f"={ast.unparse(default)}"
+    return f"{parameter.arg}{kind}{value}"
+
+
+# --- what it calls ----------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _tensor_methods() -> dict[str, Public]:
+    return {
+        name.removeprefix("Tensor."): p
+        for p in by_identity().values()
+        for name in (p.name, *p.others)
+        if name.startswith("Tensor.")
+    }
+
+
+_NOT_OPS = {"numpy", "item", "tolist", "dim", "size", "numel", "shape", "backward", "grad", "data", "device", "copy"}
+_SIGNS: dict[type[ast.AST], str] = {
+    ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.Pow: "pow", ast.MatMult: "matmul",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Calls:
+    """What a function calls, through private functions too: public functions, and ops that are not public."""
+
+    public: tuple[Public, ...]
+    primitives: tuple[Primitive, ...]
+
+
+def primitive_of(op: Any) -> Primitive | None:
+    """An op as it is written, if it is one of the engine's."""
+    found = ops().get(id(op))
+    if found is None:
+        return None
+    home, written = found
+    return Primitive(op, home, written, derivatives(home).get(written))
+
+
+def calls(public: Public) -> Calls:
+    """What a public function calls; an op, which works on arrays, calls nothing but kernels."""
+    if public.is_op:
+        return Calls((), ())
+    found: dict[int, Any] = {}
+    node = definition(public.home, public.written)
+    if node is not None:
+        _follow(public.home, node, found, set())
+    publics: list[Public] = []
+    primitives: list[Primitive] = []
+    for value in found.values():
+        known = by_identity().get(id(plain(value)))
+        if known is not None and known is not public:
+            publics.append(known)
+        elif is_op(value) and known is None and (primitive := primitive_of(value)) is not None:
+            twin = _public_twin(primitive)
+            if twin is None or twin is public:
+                primitives.append(primitive)
+            elif twin not in publics:
+                publics.append(twin)
+    return Calls(tuple(dict.fromkeys(publics)), tuple(primitives))
+
+
+def _public_twin(primitive: Primitive) -> Public | None:
+    """The public function around a private op of its name in its file: `matmul` of `_matmul`."""
+    function = primitive.home.__dict__.get(primitive.written.strip("_"))
+    return None if function is None or function is primitive.op else by_identity().get(id(plain(function)))
+
+
+def _follow(home: types.ModuleType, node: ast.AST, found: dict[int, Any], seen: set[int]) -> None:
+    """Collect what the code names: public functions and ops; private functions are followed into."""
+    for value in _named(home, node):
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if is_op(value) or id(plain(value)) in by_identity():
+            found[id(value)] = value
+        elif isinstance(value, types.FunctionType) and value.__module__.startswith("minigrad."):
+            module = inspect.getmodule(value)
+            tree = None if module is None else function_tree(module, value.__name__)
+            if module is not None and tree is not None and not _is_a_check(tree):
+                _follow(module, tree, found, seen)
+
+
+def _is_a_check(tree: ast.FunctionDef) -> bool:
+    return tree.returns is not None and ast.unparse(tree.returns) == "None"
+
+
+def _named(home: types.ModuleType, node: ast.AST) -> Iterator[Any]:
+    """The functions that a piece of code names, in its order: by themselves, in modules, as methods of a tensor."""
+    body: Iterable[ast.AST] = node.body if isinstance(node, ast.FunctionDef) else [node]
+    for part in body:
+        for n in ast.walk(part):
+            if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load):
+                value = home.__dict__.get(n.id)
+                if callable(value) and not isinstance(value, type):
+                    yield value
+            elif isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name):
+                owner = home.__dict__.get(n.value.id)
+                if isinstance(owner, types.ModuleType) and owner.__name__.startswith("minigrad"):
+                    value = getattr(owner, n.attr, None)
+                    if callable(value) and not isinstance(value, type):
+                        yield value
+            if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute):
+                method = _method(home, n.func)
+                if method is not None:
+                    yield method.function
+
+
+def _method(home: types.ModuleType, func: ast.Attribute) -> Public | None:
+    """The method of Tensor that is called, if it can be no method of an array, a text or a dict."""
+    if func.attr in _NOT_OPS or any(isinstance(n, ast.Attribute) and n.attr == "_array" for n in ast.walk(func.value)):
+        return None
+    if isinstance(func.value, ast.Name) and isinstance(home.__dict__.get(func.value.id), types.ModuleType):
+        return None
+    if any(hasattr(kind, func.attr) for kind in (str, list, dict, tuple)):
+        return None
+    return _tensor_methods().get(func.attr)
+
+
+# --- kernels and orders -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """Whether there are compiled versions for the processor and for a GPU, and the names of the entrances."""
+
+    names: tuple[str, ...]
+    cpu: bool
+    cuda: bool
+
+
+@functools.cache
+def _entrance(name: str) -> tuple[bool, bool]:
+    """Whether an entrance of `kernels` goes on to a compiled version, and to a CUDA one: read from its code."""
+    function = getattr(importlib.import_module("kernels"), name)
+    module = inspect.getmodule(function)
+    assert module is not None
+    imported = {
+        n.module
+        for tree in _with_helpers(module, name)
+        for n in ast.walk(tree)
+        if isinstance(n, ast.ImportFrom) and n.module
+    } | {
+        f"{n.module}.{a.name}"
+        for tree in _with_helpers(module, name)
+        for n in ast.walk(tree)
+        if isinstance(n, ast.ImportFrom) and n.module
+        for a in n.names
+    }
+    gpu = {"kernels.cuda.array", "kernels.cuda.device", "kernels.cuda.to_host", "kernels.cuda"}
+    return (
+        any(m.startswith("kernels.cpu") for m in imported),
+        any(m.startswith("kernels.cuda") and m not in gpu for m in imported),
+    )
+
+
+def _with_helpers(module: types.ModuleType, name: str, depth: int = 2) -> Iterator[ast.FunctionDef]:
+    tree = function_tree(module, name)
+    if tree is None:
+        return
+    yield tree
+    if depth:
+        for n in ast.walk(tree):
+            if isinstance(n, ast.Name) and n.id != name and function_tree(module, n.id) is not None:
+                yield from _with_helpers(module, n.id, depth - 1)
+
+
+def kernels_of(home: types.ModuleType, written: str) -> Kernels:
+    """The kernels that a forward calls."""
+    entrances = set(importlib.import_module("kernels").__all__)
+    names: dict[str, None] = {}
+    for tree in _with_helpers(home, written):
+        for n in ast.walk(tree):
+            if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name) and n.attr in entrances:
+                owner = home.__dict__.get(n.value.id)
+                if isinstance(owner, types.ModuleType) and owner.__name__.split(".")[0] == "kernels":
+                    names[n.attr] = None
+            elif isinstance(n, ast.Name) and n.id in entrances:
+                function = home.__dict__.get(n.id)
+                if (getattr(function, "__module__", None) or "").startswith("kernels."):
+                    names[n.id] = None
+    found = [_entrance(name) for name in names]
+    return Kernels(tuple(names), any(cpu for cpu, _ in found), any(cuda for _, cuda in found))
+
+
+@functools.cache
+def _gradient_ops(op: int) -> tuple[Primitive, ...]:
+    """The ops of which an op's gradient is made."""
+    home, written = ops()[op]
+    derivative = derivatives(home).get(written)
+    if derivative is None:
+        return ()
+    found: dict[int, Any] = {}
+    for code in (*derivative.vjps, derivative.joint):
+        if code is not None:
+            _follow_ops(home, code, found, set())
+    return tuple(p for p in map(primitive_of, found.values()) if p is not None)
+
+
+def _follow_ops(home: types.ModuleType, node: ast.AST, found: dict[int, Any], seen: set[int]) -> None:
+    for value in _named(home, node):
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if is_op(value):
+            found[id(value)] = value
+        elif isinstance(value, types.FunctionType) and value.__module__.startswith("minigrad."):
+            module = inspect.getmodule(value)
+            tree = None if module is None else function_tree(module, value.__name__)
+            if module is not None and tree is not None and not module.__name__ == "minigrad.tape":
+                _follow_ops(module, tree, found, seen)
+
+
+def every_order(primitive: Primitive) -> bool:
+    """Whether gradients of every order exist: the gradient is made of ops with gradients, and so on."""
+    todo, seen = [primitive], set()
+    while todo:
+        p = todo.pop()
+        if id(p.op) in seen:
+            continue
+        seen.add(id(p.op))
+        if p.op.differentiable and p.derivative is None:
+            return False
+        todo += _gradient_ops(id(p.op))
+    return True

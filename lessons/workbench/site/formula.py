@@ -1,0 +1,755 @@
+"""A vjp's code as a formula: its syntax tree becomes a tree of mathematics (`formula_tree`), to be printed and computed.
+
+What is written in the code is translated and nothing is simplified away, with three exceptions that change no value:
+guards that only raise an error, branches taken for speed alone (they ask whether a tensor requires grad), and
+`if alpha == 1` where the other branch says the same for 1.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import functools
+import inspect
+import math
+import types
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from lessons.workbench.site.formula_tree import (
+    FUNCTIONS,
+    Apply,
+    Binary,
+    Blocks,
+    Cases,
+    Code,
+    Compared,
+    Function,
+    Indicator,
+    Inverse,
+    Item,
+    Joined,
+    Local,
+    Negative,
+    Node,
+    Not,
+    Number,
+    Output,
+    Reduction,
+    Reshaped,
+    Several,
+    Spread,
+    Symbol,
+    Transposed,
+    Word,
+    words,
+)
+
+
+class NoFormula(Exception):
+    """The code is more than one formula: it loops, or branches where only one side is mathematics."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a vjp returns for one input."""
+
+    symbol: Symbol
+    meaning: Node
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The parameters of a vjp by what they are: ``cotangent, output, *inputs, **attributes``."""
+
+    cotangent: str
+    output: str
+    inputs: tuple[str, ...]
+    attributes: tuple[str, ...]
+    many: str | None = None  # the name of *inputs
+
+
+@dataclass(frozen=True)
+class Formula:
+    """The gradients of some inputs of an op.  ``joint`` is one call that returns several of them together."""
+
+    signature: Signature
+    results: tuple[Result, ...]
+    joint: Node | None = None
+
+    def nodes(self) -> list[Node]:
+        """The right sides, in order."""
+        return [r.meaning for r in self.results] if self.joint is None else [self.joint]
+
+
+# --- reading source ---------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _parsed(path: str) -> ast.Module:
+    with open(path, encoding="utf-8") as file:
+        return ast.parse(file.read())
+
+
+@functools.cache
+def module_tree(module: types.ModuleType) -> ast.Module:
+    """The syntax tree of a module's source."""
+    assert module.__file__ is not None
+    return _parsed(module.__file__)
+
+
+def function_tree(module: types.ModuleType, name: str) -> ast.FunctionDef | None:
+    """A function at the top level of a module."""
+    return next((n for n in module_tree(module).body if isinstance(n, ast.FunctionDef) and n.name == name), None)
+
+
+@dataclass(frozen=True)
+class Derivative:
+    """The statement ``op.defvjp(...)`` of an op: where it stands, and the code of each vjp."""
+
+    statement: ast.Expr
+    vjps: tuple[ast.expr, ...]  # one for each input, or none
+    joint: ast.expr | None
+
+
+@functools.cache
+def derivatives(module: types.ModuleType) -> Mapping[str, Derivative]:
+    """The `defvjp` statements of a module by the name of the op."""
+    found = {}
+    for n in module_tree(module).body:
+        call = n.value if isinstance(n, ast.Expr) else None
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "defvjp":
+            assert isinstance(n, ast.Expr) and isinstance(call.func.value, ast.Name)
+            joint = next((k.value for k in call.keywords if k.arg == "joint"), None)
+            found[call.func.value.id] = Derivative(n, tuple(call.args), joint)
+    return found
+
+
+# --- formulas ---------------------------------------------------------------------------------------------------------
+
+
+def formula_of(op: Any, module: types.ModuleType, derivative: Derivative) -> Formula:
+    """The formula of an op's vjps.
+
+    Raises:
+        NoFormula: where the code is more than that; the message says why, to be read after "because".
+    """
+    inputs, many = _inputs(op)
+    if derivative.joint is not None:
+        return _joint(module, derivative.joint, inputs, many)
+    results, signature = [], None
+    for i, code in enumerate(derivative.vjps):
+        if isinstance(code, ast.Constant):  # an input without a gradient
+            continue
+        home, function = _function(module, code)
+        own = _signature(function.args, inputs, many)
+        signature = signature or own
+        names = dict(zip(own.inputs, signature.inputs, strict=False))
+        meaning = _translate(home, function, own, names | {own.cotangent: signature.cotangent})
+        results.append(Result(Symbol(signature.inputs[i], "input"), meaning))
+    assert signature is not None
+    return Formula(signature, tuple(results))
+
+
+def _joint(module: types.ModuleType, code: ast.expr, inputs: int, many: bool) -> Formula:
+    if isinstance(code, ast.Call):
+        raise NoFormula("the tape differentiates a formula written in ops")
+    home, function = _function(module, code)
+    signature = _signature(function.args, inputs, many)
+    meaning = _translate(home, function, signature, {})
+    if isinstance(meaning, Several):
+        pairs = zip(signature.inputs, meaning.parts, strict=True)
+        return Formula(signature, tuple(Result(Symbol(name, "input"), part) for name, part in pairs))
+    return Formula(signature, (), meaning)
+
+
+def expression_of(module: types.ModuleType, code: ast.expr) -> tuple[Sequence[str], Node]:
+    """The parameters and the value of a function or lambda that is a formula itself, such as the argument of `vjp_of`.
+
+    Raises:
+        NoFormula: as `formula_of`.
+    """
+    home, function = _function(module, code)
+    names = [a.arg for a in (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)]
+    scope = Scope(home, {n: Symbol(n, "input") for n in names})
+    return names, scope.run(function)
+
+
+def _inputs(op: Any) -> tuple[int, bool]:
+    """How many inputs an op has, and whether there may be any number of them."""
+    parameters = inspect.signature(op.forward).parameters.values()
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return len(positional), any(p.kind == p.VAR_POSITIONAL for p in parameters)
+
+
+def _function(module: types.ModuleType, code: ast.expr) -> tuple[types.ModuleType, ast.FunctionDef | ast.Lambda]:
+    """The function that a piece of code names, and the module where it is written."""
+    if isinstance(code, ast.Lambda):
+        return module, code
+    if isinstance(code, ast.Name):
+        value = module.__dict__[code.id]
+        home = inspect.getmodule(value) or module
+        tree = function_tree(home, value.__name__)
+        if tree is not None:
+            return home, tree
+    raise NoFormula("the tape differentiates a formula written in ops")
+
+
+def _signature(arguments: ast.arguments, inputs: int, many: bool) -> Signature:
+    names = [a.arg for a in (*arguments.posonlyargs, *arguments.args)]
+    if len(names) < 2:  # `step(g, *values, **attrs)`
+        return Signature(names[0], "out", ("x", "y", "z")[:inputs], ())
+    attributes = (*names[2 + inputs :], *(a.arg for a in arguments.kwonlyargs))
+    attributes += (arguments.kwarg.arg,) if arguments.kwarg else ()
+    starred = arguments.vararg.arg if arguments.vararg and many else None
+    given = names[2 : 2 + inputs]
+    if arguments.vararg and not many and not given:
+        starred = arguments.vararg.arg
+    return Signature(names[0], names[1], tuple(given), attributes, starred)
+
+
+def _translate(
+    module: types.ModuleType,
+    function: ast.FunctionDef | ast.Lambda,
+    signature: Signature,
+    renamed: Mapping[str, str],
+) -> Node:
+    names: dict[str, Node] = {
+        signature.cotangent: Symbol(renamed.get(signature.cotangent, signature.cotangent), "cotangent"),
+        signature.output: Symbol(signature.output, "output"),
+        **{n: Symbol(renamed.get(n, n), "input") for n in signature.inputs},
+        **{n: Symbol(n, "attribute") for n in signature.attributes},
+    }
+    if signature.many:
+        names[signature.many] = Symbol(signature.many, "input")
+    return Scope(module, names).run(function)
+
+
+# --- from code to mathematics -----------------------------------------------------------------------------------------
+
+_SIGNS: dict[type[ast.AST], str] = {
+    ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**", ast.MatMult: "@", ast.Eq: "==",
+    ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Is: "is", ast.IsNot: "is not",
+}  # fmt: skip
+CONDITIONS = (Compared, Joined, Not)
+# What the engine calls a function of mathematics: other names of `FUNCTIONS`.
+_ALSO = {"sgn": "sign", "_polygamma": "polygamma", "logical_not": "not"}
+# Calls and methods after which the same numbers stand in the same places.
+_SAME = {"detach", "item", "clone", "copy", "from_array", "_clone", "asarray", "contiguous"}
+_CONVERT = {"to", "astype", "type_as"}
+_OURS = ("minigrad.", "kernels.")
+_TRUTH = {"isnan", "isfinite", "isinf", "any"}
+
+
+@dataclass
+class Scope:
+    """The names that a piece of code can see, and what they stand for."""
+
+    module: types.ModuleType
+    names: dict[str, Node]
+    depth: int = 0
+    opaque: dict[str, Any] = field(default_factory=dict)
+
+    # --- statements ---
+
+    def run(self, function: ast.FunctionDef | ast.Lambda) -> Node:
+        """What the function returns."""
+        if isinstance(function, ast.Lambda):
+            return self.expression(function.body)
+        return self.block(list(function.body))
+
+    def block(self, statements: list[ast.stmt]) -> Node:
+        """What the first of these statements that returns gives back."""
+        for i, statement in enumerate(statements):
+            match statement:
+                case ast.Expr(value=ast.Constant()):  # a docstring
+                    continue
+                case ast.Return(value=ast.expr() as result):
+                    return self.expression(result)
+                case ast.Assign(targets=[target], value=meaning):
+                    self.assign(target, self.expression(meaning))
+                case ast.AnnAssign(target=target, value=ast.expr() as meaning):
+                    self.assign(target, self.expression(meaning))
+                case ast.If():
+                    if _only_raises(statement.body) and not statement.orelse:
+                        continue
+                    if _returns(statement):
+                        return self.branch(statement, statements[i + 1 :])
+                    self.choose(statement)
+                case ast.For() | ast.While():
+                    raise NoFormula("the code has a loop")
+                case ast.Raise():
+                    raise NoFormula("there is no gradient")
+                case _:
+                    raise NoFormula("the code does more than compute")
+        raise NoFormula("the code does more than compute")
+
+    def branch(self, statement: ast.If, rest: list[ast.stmt]) -> Node:
+        """Both ways, as cases: each goes on to the end of the function."""
+        if _asks_about_grad(statement.test):  # a short way, for speed
+            return self.copy().block([*statement.orelse, *rest])
+        condition = self.expression(statement.test)
+        if_true = self.copy().block([*statement.body, *rest])
+        otherwise = self.copy().block([*statement.orelse, *rest])
+        return _cases(condition, if_true, otherwise)
+
+    def choose(self, statement: ast.If) -> None:
+        """An `if` that only gives names new meanings: each is then one of two."""
+        if _asks_what_arrived(statement.test) is not None:
+            self.assignments(statement.body if _asks_what_arrived(statement.test) else statement.orelse)
+            return
+        condition = self.expression(statement.test)
+        if_true, otherwise = self.copy(), self.copy()
+        for scope, body in ((if_true, statement.body), (otherwise, statement.orelse)):
+            scope.assignments(body)
+        for name in {**if_true.names, **otherwise.names}:
+            a, b = if_true.names.get(name), otherwise.names.get(name)
+            if a != b:
+                if a is None or b is None:
+                    raise NoFormula("a name has a meaning on one side of an `if` only")
+                self.names[name] = Local(name, _cases(condition, _meaning(a), _meaning(b)))
+
+    def assignments(self, statements: list[ast.stmt]) -> None:
+        for statement in statements:
+            match statement:
+                case ast.Assign(targets=[target], value=meaning):
+                    self.assign(target, self.expression(meaning))
+                case ast.If():
+                    self.choose(statement)
+                case _:
+                    raise NoFormula("the code does more than compute")
+
+    def copy(self) -> Scope:
+        return Scope(self.module, dict(self.names), self.depth)
+
+    def assign(self, target: ast.expr, meaning: Node) -> None:
+        if isinstance(target, ast.Name):
+            if isinstance(meaning, Symbol):  # another name for the same
+                self.names[target.id] = meaning
+            else:
+                self.names[target.id] = meaning if isinstance(meaning, Several) else Local(target.id, meaning)
+        elif isinstance(target, ast.Tuple):
+            self.unpack(target, meaning)
+        else:
+            raise NoFormula("the code changes an array in place")
+
+    def unpack(self, target: ast.Tuple, meaning: Node) -> None:
+        if isinstance(meaning, Several) and len(meaning.parts) == len(target.elts):
+            for part, value in zip(target.elts, meaning.parts, strict=True):
+                self.assign(part, value)
+            return
+        for i, part in enumerate(target.elts):
+            assert isinstance(part, ast.Name)
+            if isinstance(meaning, Symbol):
+                self.names[part.id] = Output(part.id, meaning, i)
+            else:
+                self.names[part.id] = Local(part.id, Item(meaning, Code(str(i), {})))
+
+    # --- expressions ---
+
+    def expression(self, node: ast.expr) -> Node:
+        """The meaning of an expression."""
+        match node:
+            case ast.Constant(value=(bool() | str() | None) as word):
+                return Word(word)
+            case ast.Constant(value=int() | float() as number):
+                return Number(number)
+            case ast.Name(id=name):
+                return self.name(name)
+            case ast.Attribute():
+                return self.attribute(node)
+            case ast.BinOp(left=left, op=ast.BitAnd() | ast.BitOr() as op, right=right):
+                word = "and" if isinstance(op, ast.BitAnd) else "or"
+                return Joined(word, self.expression(left), self.expression(right))
+            case ast.BinOp(left=left, op=ast.Add(), right=right) if _meaning(self.argument(left)) == Number(0):
+                return self.expression(right)  # a sum that starts from nothing
+            case ast.BinOp(left=left, op=op, right=right) if type(op) in _SIGNS:
+                return Binary(_SIGNS[type(op)], self.expression(left), self.expression(right))
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                return Negative(self.expression(operand))
+            case ast.UnaryOp(op=ast.Invert() | ast.Not(), operand=operand):
+                return Not(self.expression(operand))
+            case ast.Compare():
+                return self.comparison(node)
+            case ast.BoolOp(op=op, values=parts):
+                word = "and" if isinstance(op, ast.And) else "or"
+                return functools.reduce(lambda a, b: Joined(word, a, b), [self.expression(p) for p in parts])
+            case ast.IfExp(test=test, body=body, orelse=orelse):
+                return _cases(self.expression(test), self.expression(body), self.expression(orelse))
+            case ast.Tuple(elts=parts):
+                return Several(tuple(self.expression(p) for p in parts))
+            case ast.Dict(keys=keys, values=values) if all(isinstance(k, ast.Constant) for k in keys):
+                return Several(tuple(self.expression(v) for v in values), tuple(k.value for k in keys))  # type: ignore[union-attr]
+            case ast.GeneratorExp(elt=ast.Attribute(value=ast.Name(id=each), attr="_array"), generators=[loop]) if (
+                isinstance(loop.target, ast.Name) and loop.target.id == each
+            ):
+                return self.expression(loop.iter)
+            case ast.Subscript(value=whole, slice=index):
+                return self.item(self.expression(whole), index)
+            case ast.Call():
+                return self.call(node)
+        raise NoFormula("the code does more than compute")
+
+    def comparison(self, node: ast.Compare) -> Node:
+        parts = [self.expression(p) for p in (node.left, *node.comparators)]
+        if any(type(op) not in _SIGNS for op in node.ops):
+            raise NoFormula("the code does more than compute")
+        pairs = [Compared(_SIGNS[type(op)], a, b) for op, a, b in zip(node.ops, parts, parts[1:], strict=False)]
+        return functools.reduce(lambda a, b: Joined("and", a, b), pairs)
+
+    def name(self, name: str) -> Node:
+        if name in self.names:
+            return self.names[name]
+        value = self.module.__dict__.get(name)
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return self.constant(name, value)
+        raise NoFormula("the code does more than compute")
+
+    def constant(self, name: str, value: float) -> Node:
+        """A number with a name at the top of a module: what is written there, or its digits."""
+        for statement in module_tree(self.module).body:
+            if not isinstance(statement, ast.Assign):
+                continue
+            target, meaning = statement.targets[0], statement.value
+            if isinstance(target, ast.Tuple) and isinstance(meaning, ast.Tuple):
+                pairs = zip(target.elts, meaning.elts, strict=True)
+            else:
+                pairs = zip([target], [meaning], strict=True)
+            for t, m in pairs:
+                if isinstance(t, ast.Name) and t.id == name:
+                    try:
+                        return Scope(self.module, {}).expression(m)
+                    except NoFormula:
+                        return Number(value, words(name))
+        return Number(value)
+
+    def attribute(self, node: ast.Attribute) -> Node:
+        if isinstance(node.value, ast.Name) and self.module.__dict__.get(node.value.id) is math:
+            return {
+                "pi": Number(math.pi, r"\pi"),
+                "inf": Number(math.inf, r"\infty"),
+                "nan": Number(math.nan, r"\text{nan}"),
+            }[node.attr]
+        if node.attr in ("_array", "data"):
+            return self.expression(node.value)
+        if node.attr in ("mT", "T"):
+            return Transposed(self.expression(node.value))
+        if node.attr in ("ndim", "shape", "dtype", "device"):
+            return self.code(node)
+        raise NoFormula("the code does more than compute")
+
+    def code(self, node: ast.expr) -> Code:
+        """Python that is not mathematics, with the names that it reads."""
+        read = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+        return Code(
+            ast.unparse(node),
+            self.module.__dict__,
+            tuple((n, m) for n, m in self.names.items() if n in read and not _means_itself(n, m)),
+        )
+
+    def item(self, whole: Node, index: ast.expr) -> Node:
+        if isinstance(whole, Several) and isinstance(index, ast.Constant):
+            return whole.parts[index.value]
+        if isinstance(whole, Code):
+            return Code(f"{whole.text}[{_inner(index)}]", whole.module, whole.renamed)
+        parts = index.elts if isinstance(index, ast.Tuple) else [index]
+        adds = all(isinstance(p, ast.Constant) and p.value in (None, Ellipsis) for p in parts)
+        code = replace(self.code(index), text=_inner(index))
+        return Reshaped("index", whole, (code,)) if adds else Item(whole, code)
+
+    # --- calls ---
+
+    def call(self, node: ast.Call) -> Node:
+        func = node.func
+        if isinstance(func, ast.Name):
+            if func.id in self.names:
+                raise NoFormula("the code defines a function")
+            return self.known(func.id, self.module.__dict__.get(func.id), node)
+        if isinstance(func, ast.Attribute):
+            owner = self.module.__dict__.get(func.value.id) if isinstance(func.value, ast.Name) else None
+            if isinstance(owner, types.ModuleType) and not (
+                isinstance(func.value, ast.Name) and func.value.id in self.names
+            ):
+                return self.known(func.attr, getattr(owner, func.attr), node)
+            return self.method(func, node)
+        raise NoFormula("the code calls what it computed")
+
+    def known(self, name: str, function: Any, node: ast.Call) -> Node:
+        """The call of a function by its name."""
+        plain = _ALSO.get(name, name)
+        arguments = node.args
+        options = {k.arg: k.value for k in node.keywords}
+        if name in _SAME:
+            return self.expression(arguments[0])
+        if name == "int":
+            return self.expression(arguments[0])
+        if name in ("len", "eye", "zeros") and (function is None or function in (np.eye, np.zeros)):
+            return self.code(node)
+        if function is np.count_nonzero:
+            return Reduction("sum", Indicator(self.expression(arguments[0])), None, None)
+        if name == "cat" and isinstance(arguments[0], ast.List):
+            return self.blocks(node)
+        if name == "float" or (name in ("float32", "float64") and isinstance(function, type)):
+            raise NoFormula("a number is rounded")
+        if name in ("_where", "where") and function is not None:
+            return self.where(name, node)
+        if name in ("_matmul", "matmul"):
+            return Binary("@", self.expression(arguments[0]), self.expression(arguments[1]))
+        if name == "neg":
+            return Negative(self.expression(arguments[0]))
+        if name == "_kept" and len(arguments) == 3:
+            return Reshaped("kept", self.expression(arguments[0]), tuple(self.code(a) for a in arguments[1:]))
+        if name in ("step", "zeros_like"):
+            return Reshaped("zeros", self.expression(arguments[0]), ())
+        if name == "ones_like":
+            return Reshaped("ones", self.expression(arguments[0]), ())
+        if name == "sum_to":
+            return Reshaped("sum_to", self.expression(arguments[0]), (self.code(options["shape"]),), shown=True)
+        if name == "_inverse":
+            return Inverse(self.expression(arguments[0]))
+        if name == "div" and "rounding_mode" in options:
+            if ast.unparse(options["rounding_mode"]) != "'trunc'":
+                raise NoFormula("the code does more than compute")
+            return Function("truncated_divide", tuple(self.expression(a) for a in arguments))
+        if plain in FUNCTIONS and not options:
+            return Function(plain, tuple(self.expression(a) for a in arguments))
+        return self.helper(function, node)
+
+    def blocks(self, node: ast.Call) -> Node:
+        """Matrices side by side and one below the other."""
+        parts, dim = node.args
+        assert isinstance(parts, ast.List)
+        inside = [self.expression(p) for p in parts.elts]
+        if ast.unparse(dim) == "-1":
+            return Blocks((tuple(inside),))
+        if ast.unparse(dim) == "-2" and all(isinstance(b, Blocks) for b in inside):
+            return Blocks(tuple(b.rows[0] for b in inside if isinstance(b, Blocks)))
+        raise NoFormula("the code does more than compute")
+
+    def where(self, name: str, node: ast.Call) -> Node:
+        values = [self.expression(a) for a in node.args]
+        if name == "_where":
+            condition = self.condition(next(k.value for k in node.keywords if k.arg == "condition"))
+            return _cases(condition, values[0], values[1])
+        return _cases(values[0], values[1], values[2])
+
+    def condition(self, node: ast.expr) -> Node:
+        try:
+            return self.expression(node)
+        except NoFormula:
+            return self.code(node)
+
+    def helper(self, function: Any, node: ast.Call) -> Node:
+        """A function of the engine: what it says in place of the call, if that is a formula, else its name."""
+        if not callable(function) or not (getattr(function, "__module__", None) or "").startswith(_OURS):
+            raise NoFormula("the code does more than compute")
+        if isinstance(function, types.FunctionType) and self.depth < 2:
+            try:
+                return self.inlined(function, node)
+            except NoFormula:
+                pass
+        return self.applied(getattr(function, "__name__", ""), function, node)
+
+    def inlined(self, function: types.FunctionType, node: ast.Call) -> Node:
+        home = inspect.getmodule(function)
+        tree = None if home is None else function_tree(home, function.__name__)
+        if home is None or tree is None or tree.args.vararg:
+            raise NoFormula("the code does more than compute")
+        if not function.__name__.startswith("_"):
+            raise NoFormula("the code does more than compute")  # a function for others is known by its name
+        names: dict[str, Node] = {}
+        parameters = [a.arg for a in tree.args.args]
+        for parameter, argument in zip(parameters, node.args, strict=False):
+            names[parameter] = self.argument(argument)
+        for keyword in node.keywords:
+            if keyword.arg is None:
+                if tree.args.kwarg is None:
+                    raise NoFormula("the code does more than compute")
+                names[tree.args.kwarg.arg] = self.argument(keyword.value)
+            else:
+                names[keyword.arg] = self.argument(keyword.value)
+        given = zip(reversed(parameters), reversed(tree.args.defaults), strict=False)
+        for parameter, default in given:
+            names.setdefault(parameter, Scope(home, {}).argument(default))
+        return Scope(home, names, self.depth + 1).run(tree)
+
+    def argument(self, node: ast.expr) -> Node:
+        """An argument: mathematics where it is, otherwise Python."""
+        try:
+            return self.expression(node)
+        except NoFormula:
+            return self.code(node)
+
+    def applied(self, name: str, function: Callable[..., Any], node: ast.Call) -> Node:
+        arguments = tuple(
+            Spread(self.expression(a.value)) if isinstance(a, ast.Starred) else self.expression(a) for a in node.args
+        )
+        options: list[tuple[str, Node]] = []
+        for keyword in node.keywords:
+            option = self.option(keyword.value)
+            if keyword.arg is None and isinstance(option, Several):  # a dict that was written out above
+                options += zip(option.keys, option.parts, strict=True)
+            else:
+                options.append((keyword.arg or "**", option))
+        return Apply(name, function, arguments, tuple(options))
+
+    def option(self, node: ast.expr) -> Node:
+        if isinstance(node, ast.Name) and node.id in self.names:
+            return self.names[node.id]
+        if isinstance(node, (ast.Constant, ast.BinOp, ast.UnaryOp, ast.Attribute)):
+            return self.argument(node)
+        return self.code(node)
+
+    def method(self, func: ast.Attribute, node: ast.Call) -> Node:
+        """The call of a method: of a tensor, or of the array inside."""
+        name, plain = func.attr, _ALSO.get(func.attr, func.attr)
+        options = {k.arg: k.value for k in node.keywords}
+        operand = self.expression(func.value)
+        if name in _SAME:
+            return operand
+        if name in _CONVERT:
+            return Indicator(operand) if is_condition(operand) else operand
+        if plain == "not":
+            return Not(operand)
+        if name in ("sum", "mean", "prod"):
+            dims = node.args[0] if node.args else options.get("dim")
+            keepdim = node.args[1] if len(node.args) > 1 else options.get("keepdim")
+            return Reduction(
+                name,
+                operand,
+                None if dims is None else self.code(dims),
+                None if keepdim is None else self.code(keepdim),
+            )
+        if name == "unsqueeze":
+            return _unsqueezed(operand, self.code(node.args[0]))
+        if name in ("expand", "reshape", "flip"):
+            if any(isinstance(a, ast.Starred) for a in node.args):
+                whole = ast.Tuple([copy.deepcopy(a) for a in node.args], ast.Load())
+                return Reshaped(name, operand, (self.code(whole),), shown=True)
+            return Reshaped(name, operand, tuple(self.code(a) for a in node.args), shown=True)
+        if name == "clamp" and list(options) == ["min"]:
+            return Function("at_least", (operand, self.expression(options["min"])))
+        if plain in FUNCTIONS and not options:
+            return Function(plain, (operand, *(self.expression(a) for a in node.args)))
+        raise NoFormula("the code does more than compute")
+
+
+def is_condition(node: Node) -> bool:
+    """Whether a node says where something holds."""
+    if isinstance(node, Local):
+        return is_condition(node.meaning)
+    if isinstance(node, Reshaped):
+        return is_condition(node.operand)
+    if isinstance(node, Cases):
+        return all(is_condition(part) for part in (node.otherwise, *(v for _, v in node.branches)))
+    return isinstance(node, CONDITIONS) or (isinstance(node, Function) and node.name in _TRUTH)
+
+
+def _means_itself(name: str, meaning: Node) -> bool:
+    return isinstance(meaning, Symbol) and meaning.name == name
+
+
+def _inner(index: ast.expr) -> str:
+    """What stands in the brackets."""
+    return ast.unparse(ast.Subscript(ast.Name("x", ast.Load()), index, ast.Load()))[2:-1]
+
+
+def _meaning(node: Node) -> Node:
+    return node.meaning if isinstance(node, Local) else node
+
+
+def _returns(statement: ast.If) -> bool:
+    return any(isinstance(n, ast.Return) for n in ast.walk(statement))
+
+
+def _unsqueezed(operand: Node, dim: Code) -> Node:
+    """A vector as a column or a row; a number for each matrix (two new dimensions) is no more than broadcast."""
+    if isinstance(operand, Reshaped) and operand.how == "unsqueeze":
+        return Reshaped("unsqueeze", Reshaped("unsqueeze", operand.operand, operand.details), (dim,))
+    return Reshaped("unsqueeze", operand, (dim,), shown=True)
+
+
+def _asks_what_arrived(test: ast.expr) -> bool | None:
+    """Whether `test` asks if a gradient arrived (True) or did not (False): without one, the terms in question are 0."""
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        inner = _asks_what_arrived(test.operand)
+        return None if inner is None else not inner
+    return False if isinstance(test, ast.Call) and ast.unparse(test.func) == "absent" else None
+
+
+def _only_raises(body: list[ast.stmt]) -> bool:
+    return len(body) == 1 and isinstance(body[0], ast.Raise)
+
+
+def _asks_about_grad(test: ast.expr) -> bool:
+    return any(isinstance(n, ast.Attribute) and n.attr == "requires_grad" for n in ast.walk(test))
+
+
+def _cases(condition: Node, if_true: Node, otherwise: Node) -> Node:
+    """The choice of two values; further choices that stand in its last branch become branches of the same."""
+    match condition:
+        case Compared("==", Symbol(name, "attribute"), Number(number)) if _reduced(
+            _with(otherwise, name, number)
+        ) == _reduced(if_true):
+            return otherwise
+        case Not(inner):
+            return _cases(inner, otherwise, if_true)
+    if isinstance(if_true, Several) and isinstance(otherwise, Several) and len(if_true.parts) == len(otherwise.parts):
+        pairs = zip(if_true.parts, otherwise.parts, strict=True)
+        return Several(tuple(_cases(condition, a, b) for a, b in pairs))
+    if_true, otherwise = _knowing(condition, True, if_true), _knowing(condition, False, otherwise)
+    last = otherwise
+    while isinstance(last, Reshaped) and not last.details and last.how == "same":
+        last = last.operand
+    if isinstance(last, Cases):
+        return Cases(((condition, if_true), *last.branches), last.otherwise)
+    return Cases(((condition, if_true),), otherwise)
+
+
+def _knowing(condition: Node, holds: bool, node: Node) -> Node:
+    """The node where the condition holds, or does not: choices by the same condition are made.
+
+    Only where every element is computed by itself: in a sum, the condition would be that of another element.
+    """
+    match node:
+        case Cases(branches, otherwise) if branches[0][0] == condition:
+            if holds:
+                return branches[0][1]
+            return otherwise if len(branches) == 1 else Cases(branches[1:], otherwise)
+        case Binary(sign, left, right) if sign != "@":
+            return Binary(sign, _knowing(condition, holds, left), _knowing(condition, holds, right))
+        case Negative(operand):
+            return Negative(_knowing(condition, holds, operand))
+        case Function(name, arguments):
+            return Function(name, tuple(_knowing(condition, holds, a) for a in arguments))
+        case Local(name, meaning):
+            known = _knowing(condition, holds, meaning)
+            return node if known == meaning else Local(name, known)
+    return node
+
+
+def _with(node: Node, name: str, number: float) -> Node:
+    """The node with a number in place of a name."""
+    match node:
+        case Symbol(n) if n == name:
+            return Number(number)
+        case Binary(sign, left, right):
+            return Binary(sign, _with(left, name, number), _with(right, name, number))
+        case Negative(operand):
+            return Negative(_with(operand, name, number))
+    return node
+
+
+def _reduced(node: Node) -> Node:
+    """Without factors 1."""
+    match node:
+        case Negative(operand):
+            return Negative(_reduced(operand))
+        case Binary("*", left, Number(1)):
+            return _reduced(left)
+        case Binary("*", left, Negative(Number(1))):
+            return Negative(_reduced(left))
+    return node
