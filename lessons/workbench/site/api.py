@@ -17,16 +17,14 @@ from lessons.workbench.site.api_code import (
     Primitive,
     calls,
     every_order,
-    gradient_source,
     kernels_of,
     primitive_of,
     signature,
     source_of,
 )
+from lessons.workbench.site.api_gradient import Gradients, Pieces
 from lessons.workbench.site.api_uses import Use, modules, uses
 from lessons.workbench.site.docstrings import Docstring, blocks, inline, parsed, section
-from lessons.workbench.site.formula import NoFormula, formula_of
-from lessons.workbench.site.formula_latex import Written, written
 from lessons.workbench.site.markup import EMPTY, Html, Link, Mark, Page, element, joined
 from lessons.workbench.site.torch_twin import twin
 
@@ -66,12 +64,13 @@ def api_pages(report_problem: Callable[[str], None], lessons: Sequence[Lesson] |
         lessons = all_lessons()
     functions = public_functions()
     yield index_page(functions)
-    used = uses(lessons)
+    used, pieces = uses(lessons), Pieces(report_problem)
     by_family = [f for _, members in families(functions) for f in members]
     for i, public in enumerate(by_family):
         before = by_family[i - 1] if i else None
         after = by_family[i + 1] if i + 1 < len(by_family) else None
-        yield FunctionPage(public, used.get(public.name, []), report_problem).page(before, after)
+        yield FunctionPage(public, used.get(public.name, []), pieces).page(before, after)
+    pieces.remembered.save()
 
 
 # --- the index --------------------------------------------------------------------------------------------------------
@@ -111,7 +110,7 @@ def index_page(functions: Sequence[Public]) -> Page:
         element("h1", "All functions"),
         element(
             "p",
-            f"The {count} public functions and methods of minigrad, by the file in which they are written. Their names, "
+            f"The {count} public functions and methods of minigrad, by the file in which they are written. Names, "
             "arguments and numbers are PyTorch's; each page shows the code, and the gradient as code and as a formula.",
             class_="headline",
         ),
@@ -161,7 +160,7 @@ class FunctionPage:
 
     public: Public
     used: Sequence[Use]
-    report_problem: Callable[[str], None]
+    pieces: Pieces
 
     def page(self, before: Public | None, after: Public | None) -> Page:
         """The page, between the two beside it in its family."""
@@ -186,8 +185,7 @@ class FunctionPage:
 
     def head(self) -> Html:
         """Name, what it does, how it is called, and what there is to know at a glance."""
-        from lessons.workbench.site.code import snippet
-
+        snippet = self.pieces.snippet
         documentation = _docstring(self.public)
         place, _, short = self.public.name.rpartition(".")
         where = f"minigrad.{place}." if place else "minigrad."
@@ -276,79 +274,19 @@ class FunctionPage:
 
     def gradient(self) -> tuple[str, str, Html] | None:
         """The vjps, as formulas and as code."""
-        parts = [self.gradient_of(p) for p in self.primitives() if p.differentiable]
-        if not parts:
+        mine = [p for p in self.primitives() if p.differentiable]
+        if not mine:
             return None
-        return "gradient", "Gradient", element("section", element("h2", "Gradient", id="gradient"), *parts)
-
-    def gradient_of(self, primitive: Primitive) -> Html:
-        """Formula, its legend, and code of one op."""
-        from lessons.workbench.site.code import snippet
-
-        assert primitive.derivative is not None
-        name = [] if self.public.is_op else [element("h3", element("code", primitive.written))]
-        code = "\n\n\n".join(source.text for source in gradient_source(primitive))
-        try:
-            formula = written(formula_of(primitive.op, primitive.home, primitive.derivative))
-        except NoFormula as reason:
-            shown = element("p", f"No single formula, because {reason}; read the code.", class_="no-formula")
-        else:
-            shown = self.formula(formula, primitive)
-        return joined([*name, shown, snippet(code)])
-
-    def formula(self, formula: Written, primitive: Primitive) -> Html:
-        """The formula as MathML, and what its symbols mean."""
-        from lessons.workbench.site.maths import MathsError, to_mathml
-
-        def mathml(latex: str, display: bool = False) -> Html:
-            try:
-                return Html(to_mathml(latex, display))
-            except MathsError as error:
-                assert primitive.derivative is not None
-                line = primitive.derivative.statement.lineno
-                self.report_problem(f"{_path(primitive.home.__name__)}:{line}: {error}")
-                return EMPTY
-
-        return joined(
-            [
-                element("div", mathml(formula.latex, True), class_="equation scrolls"),
-                element("p", *self.legend(formula, primitive, mathml), class_="legend"),
-            ]
-        )
-
-    def legend(self, formula: Written, primitive: Primitive, mathml: Callable[[str], Html]) -> Iterator[str]:
-        """Sentences about the symbols of a formula."""
-        yield mathml(formula.output)
-        yield " is the output and "
-        yield mathml(rf"\bar{{{formula.output}}}")
-        yield " the gradient that arrives at it"
-        parameters = self.parameters(primitive)
-        pairs = [
-            (latex, parameter)
-            for (latex, code), parameter in zip(formula.symbols, parameters, strict=False)
-            if code != parameter
-        ]
-        for latex, parameter in pairs:
-            yield "; "
-            yield mathml(latex)
-            yield " is "
-            yield element("code", parameter)
-        yield "."
-        if formula.matrices:
-            yield joined(
-                [" ", mathml(r"\odot"), " multiplies element by element; side by side, matrices are multiplied."]
-            )
-        if formula.indicators:
-            yield joined([" ", mathml(r"[c]"), " is 1 where ", mathml("c"), " holds, else 0."])
-
-    def parameters(self, primitive: Primitive) -> list[str]:
-        """What the inputs of the op are called by those who call it."""
-        return list(primitive.op.required) if self.public.is_op else []
+        head: list[Html] = [element("h2", "Gradient", id="gradient")]
+        if not self.public.is_op:
+            ops = _codes([p.written for p in mine])
+            head.append(element("p", "What is recorded here, beside public functions: ", ops, ".", class_="legend"))
+        parts = Gradients(self.public, self.pieces).of(mine)
+        return "gradient", "Gradient", element("section", *head, parts)
 
     def code(self) -> tuple[str, str, Html] | None:
         """The function itself, and the forwards of the ops behind it."""
-        from lessons.workbench.site.code import snippet
-
+        snippet = self.pieces.snippet
         source = source_of(self.public.home, self.public.written)
         if source is None:
             return None

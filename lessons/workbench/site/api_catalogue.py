@@ -1,4 +1,4 @@
-"""Which functions of minigrad are public, and under which names: one entry for each function, however many names it has."""
+"""Which functions of minigrad are public, under which names: one entry for each, however many names it has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the code of a public function says about it: its signature and source, the ops behind it, the kernels they use."""
+"""What the code of a public function says about it: its signature and source, the ops and kernels behind it."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ def calls(public: Public) -> Calls:
         if known is not None and known is not public:
             publics.append(known)
         elif is_op(value) and known is None and (primitive := primitive_of(value)) is not None:
-            twin = _public_twin(primitive)
+            twin = public_twin(primitive)
             if twin is None or twin is public:
                 primitives.append(primitive)
             elif twin not in publics:
@@ -209,7 +209,7 @@ def calls(public: Public) -> Calls:
     return Calls(tuple(dict.fromkeys(publics)), tuple(primitives))
 
 
-def _public_twin(primitive: Primitive) -> Public | None:
+def public_twin(primitive: Primitive) -> Public | None:
     """The public function around a private op of its name in its file: `matmul` of `_matmul`."""
     function = primitive.home.__dict__.get(primitive.written.strip("_"))
     return None if function is None or function is primitive.op else by_identity().get(id(plain(function)))
@@ -356,7 +356,7 @@ def _follow_ops(home: types.ModuleType, node: ast.AST, found: dict[int, Any], se
         elif isinstance(value, types.FunctionType) and value.__module__.startswith("minigrad."):
             module = inspect.getmodule(value)
             tree = None if module is None else function_tree(module, value.__name__)
-            if module is not None and tree is not None and not module.__name__ == "minigrad.tape":
+            if module is not None and tree is not None and module.__name__ != "minigrad.tape":
                 _follow_ops(module, tree, found, seen)
 
 

@@ -15,6 +15,7 @@ from lessons.workbench.site.markup import EMPTY, Html, element, joined, text
 SECTIONS = ("Args", "Attributes", "Returns", "Yields", "Raises", "Shapes", "Example", "Examples", "Note", "Source")
 _HEADER = re.compile(rf"^({'|'.join(SECTIONS)}):\s*$")
 _INLINE = re.compile(r"(`[^`\n]+`|https?://[^\s)>,]*[^\s)>,.;])")
+_EQUATION = re.compile(r"^\w[\w\[\], ]* = .*[^.]$")  # a line that is one, and no sentence
 _ENTRY = re.compile(r"^(\*{0,2}[\w.]+(?:, \*{0,2}[\w.]+)*(?: \([^)]*\))?): (.*)$")
 
 Link = Callable[[str], str]  # where a name in backticks leads, or ""
@@ -34,13 +35,16 @@ def parsed(docstring: str) -> Docstring:
     lines = inspect.cleandoc(docstring).splitlines()
     before: list[str] = []
     sections: list[tuple[str, list[str]]] = []
+    after = False
     for line in lines:
         header = _HEADER.match(line)
         if header:
+            after = False
             sections.append((header.group(1), []))
-        elif sections and (not line or line.startswith(" ")):
+        elif sections and not after and (not line or line.startswith(" ")):
             sections[-1][1].append(line)
-        elif sections:  # text again, after a section
+        elif sections and not after:  # text again, after a section
+            after = True
             before += ["", line]
         else:
             before.append(line)
@@ -75,7 +79,7 @@ def blocks(words: str, link: Link, example: Callable[[str], Html]) -> Html:
 
 def _block(piece: str, link: Link, example: Callable[[str], Html]) -> Html:
     lines = piece.splitlines()
-    if all(line.startswith("    ") or not line for line in lines):
+    if all(line.startswith("    ") or not line for line in lines) or (len(lines) == 1 and _EQUATION.match(piece)):
         return example(inspect.cleandoc("\n" + piece))
     if lines[0].startswith("- "):
         items = re.split(r"\n- ", piece[2:])

@@ -1,4 +1,4 @@
-"""A vjp's code as a formula: its syntax tree becomes a tree of mathematics (`formula_tree`), to be printed and computed.
+"""A vjp's code as a formula: its syntax tree becomes mathematics (`formula_tree`), to be printed and computed.
 
 What is written in the code is translated and nothing is simplified away, with three exceptions that change no value:
 guards that only raise an error, branches taken for speed alone (they ask whether a tensor requires grad), and
@@ -122,7 +122,8 @@ def derivatives(module: types.ModuleType) -> Mapping[str, Derivative]:
     for n in module_tree(module).body:
         call = n.value if isinstance(n, ast.Expr) else None
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "defvjp":
-            assert isinstance(n, ast.Expr) and isinstance(call.func.value, ast.Name)
+            assert isinstance(n, ast.Expr)
+            assert isinstance(call.func.value, ast.Name)
             joint = next((k.value for k in call.keywords if k.arg == "joint"), None)
             found[call.func.value.id] = Derivative(n, tuple(call.args), joint)
     return found
@@ -383,9 +384,7 @@ class Scope:
                 return Several(tuple(self.expression(p) for p in parts))
             case ast.Dict(keys=keys, values=values) if all(isinstance(k, ast.Constant) for k in keys):
                 return Several(tuple(self.expression(v) for v in values), tuple(k.value for k in keys))  # type: ignore[union-attr]
-            case ast.GeneratorExp(elt=ast.Attribute(value=ast.Name(id=each), attr="_array"), generators=[loop]) if (
-                isinstance(loop.target, ast.Name) and loop.target.id == each
-            ):
+            case ast.GeneratorExp(elt=each, generators=[loop]) if _is_the_same(each, loop.target):
                 return self.expression(loop.iter)
             case ast.Subscript(value=whole, slice=index):
                 return self.item(self.expression(whole), index)
@@ -678,6 +677,15 @@ def _asks_what_arrived(test: ast.expr) -> bool | None:
         inner = _asks_what_arrived(test.operand)
         return None if inner is None else not inner
     return False if isinstance(test, ast.Call) and ast.unparse(test.func) == "absent" else None
+
+
+def _is_the_same(each: ast.expr, target: ast.expr) -> bool:
+    """Whether the element of a comprehension is its variable, as an array or in another dtype."""
+    if isinstance(each, ast.Attribute) and each.attr == "_array":
+        each = each.value
+    elif isinstance(each, ast.Call) and isinstance(each.func, ast.Attribute) and each.func.attr in _CONVERT:
+        each = each.func.value
+    return isinstance(each, ast.Name) and isinstance(target, ast.Name) and each.id == target.id
 
 
 def _only_raises(body: list[ast.stmt]) -> bool:

@@ -139,7 +139,7 @@ class Printer:
 
     def symbol(self, symbol: Symbol) -> str:
         if symbol.role == "cotangent":
-            return rf"\bar{{{self.output}}}"
+            return barred(self.output)
         return self.output if symbol.role == "output" else name(symbol.name)
 
     def local(self, node: Local) -> Printed:
@@ -419,6 +419,11 @@ def name(code: str) -> str:
     return words(code)
 
 
+def barred(latex: str) -> str:
+    """The gradient of what `latex` names: a bar over it, as long as the name."""
+    return rf"\overline{{{latex}}}" if latex.startswith(r"\text") else rf"\bar{{{latex}}}"
+
+
 def called(function: str, arguments: list[str]) -> str:
     """A function's name with its arguments."""
     known = _NAMED.get(function)
@@ -462,7 +467,7 @@ def _plain(code: str) -> str:
 def output_symbol(code: str, whole: Symbol) -> str:
     """`gQ` is the gradient of the output Q."""
     if whole.role == "cotangent":
-        return rf"\bar{{{name(code[1:] if code.startswith('g') and len(code) > 1 else code)}}}"
+        return barred(name(code[1:] if code.startswith("g") and len(code) > 1 else code))
     return name(code)
 
 
@@ -496,6 +501,7 @@ class Written:
     symbols: tuple[tuple[str, str], ...]
     matrices: bool
     indicators: bool
+    operators: tuple[Apply, ...]  # the functions of the engine that it names
 
 
 def written(formula: Formula) -> Written:
@@ -514,16 +520,17 @@ def written(formula: Formula) -> Written:
         tuple((name(n), n) for n in (*formula.signature.inputs,)),
         printer.matrices,
         any(isinstance(n, Indicator) for node in nodes for n in node.walk()),
+        tuple({plain_name(n): n for node in nodes for n in node.walk() if isinstance(n, Apply)}.values()),
     )
 
 
-def expression(node: Node, output: str = "y") -> str:
-    """A formula that is no gradient: what an op computes."""
-    printer = Printer(output=output)
+def expression(node: Node, output: str) -> str:
+    """A formula that is no gradient: what an op computes; `output` stands on the left."""
+    printer = Printer()
     printer.matrices = any(isinstance(n, Binary) and n.sign == "@" for n in node.walk())
     _name_locals(printer, [node], ())
     lines = [(printer.names[local], printer.show(local.meaning).latex) for local in printer.order]
-    lines.append((output, printer.show(node).latex))
+    lines.append((words(output), printer.show(node).latex))
     body = r" \\ ".join(f"{left} &= {right}" for left, right in lines)
     return rf"\begin{{align*}}{body}\end{{align*}}" if len(lines) > 1 else body.replace(" &= ", " = ", 1)
 
@@ -540,9 +547,9 @@ def output_name(formula: Formula) -> str:
 def _results(formula: Formula, printer: Printer) -> list[tuple[str, str]]:
     if formula.joint is not None:
         names = formula.signature.inputs or (formula.signature.many or "inputs",)
-        left = ", ".join(rf"\bar{{{name(n)}}}" for n in names)
+        left = ", ".join(barred(name(n)) for n in names)
         return [(parenthesised(left) if len(names) > 1 else left, printer.show(formula.joint).latex)]
-    lines = [(rf"\bar{{{name(r.symbol.name)}}}", printer.show(r.meaning).latex) for r in formula.results]
+    lines = [(barred(name(r.symbol.name)), printer.show(r.meaning).latex) for r in formula.results]
     return [(left, right) for left, right in lines if left != right]
 
 
@@ -550,7 +557,7 @@ def _line_name(code: str, every: list[Node], inputs: tuple[str, ...]) -> str:
     """The symbol of a line of its own; `gB` is the gradient of B, if that is an input or output."""
     outputs = {n.name for n in every if isinstance(n, Output)}
     if code.startswith("g") and code[1:] in {*inputs, *outputs}:
-        return rf"\bar{{{name(code[1:])}}}"
+        return barred(name(code[1:]))
     return name(code)
 
 
@@ -595,6 +602,8 @@ def _deserves_a_line(node: Local, uses: int, is_last: bool) -> bool:
         meaning = meaning.meaning if isinstance(meaning, Local) else meaning.operand
     if isinstance(meaning, Cases):
         return uses > 1 or not is_last
+    if isinstance(meaning, Item) and isinstance(meaning.operand, Apply):
+        return True
     if uses == 1 or is_condition(node) or isinstance(meaning, (Symbol, Number, Output)):
         return False
     return not (isinstance(meaning, Item) and meaning.index.text.isdigit())

@@ -1,0 +1,159 @@
+"""The gradients of ops on a page: each as a formula with its legend, and as the code from which the formula is made."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lessons.workbench.site.api_catalogue import Public, by_identity, is_op, plain
+from lessons.workbench.site.api_code import Primitive, Source, definition, gradient_source, primitive_of, public_twin
+from lessons.workbench.site.formula import NoFormula, expression_of, formula_of
+from lessons.workbench.site.formula_latex import Written, expression, plain_name, written
+from lessons.workbench.site.formula_tree import Apply
+from lessons.workbench.site.markup import EMPTY, Html, element, joined
+from lessons.workbench.site.remembered import Remembered
+
+
+class Pieces:
+    """Coloured code and formulas, remembered from build to build."""
+
+    def __init__(self, report_problem: Callable[[str], None]) -> None:
+        here = Path(__file__).parent
+        makers = [here / "code.py", here / "markup.py", *(here / "maths").glob("*.py")]
+        self.remembered = Remembered("api", makers, ["pygments", "latex2mathml"])
+        self.report_problem = report_problem
+
+    def snippet(self, code: str) -> Html:
+        """Python, coloured."""
+        from lessons.workbench.site.code import snippet
+
+        return Html(self.remembered.piece("code", code, lambda: snippet(code)))
+
+    def formula(self, latex: str, display: bool, where: str) -> Html:
+        """A formula as MathML; one that cannot be shown becomes a problem that begins with `where`, and nothing."""
+        from lessons.workbench.site.maths import MathsError, to_mathml
+
+        try:
+            kind = "display" if display else "inline"
+            return Html(self.remembered.piece(kind, latex, lambda: to_mathml(latex, display)))
+        except MathsError as error:
+            self.report_problem(f"{where}: {error}")
+            return EMPTY
+
+
+@dataclass
+class Gradients:
+    """What one page says about the gradients of its ops; a function that several of them share is shown once."""
+
+    public: Public
+    pieces: Pieces
+    shown: set[Source] = field(default_factory=set)
+
+    def of(self, primitives: Sequence[Primitive]) -> Html:
+        """The gradients of these ops, one after the other."""
+        return joined(part for primitive in primitives for part in self.one(primitive))
+
+    def one(self, primitive: Primitive) -> Iterator[Html]:
+        """Heading, formula, legend and code of one op."""
+        assert primitive.derivative is not None
+        if not self.public.is_op:
+            yield element("h3", "The op ", element("code", primitive.written))
+        try:
+            formula = written(formula_of(primitive.op, primitive.home, primitive.derivative))
+        except NoFormula as reason:
+            yield from self.without_formula(primitive, str(reason))
+        else:
+            yield self.equation(formula.latex, primitive)
+            yield element("p", *self.legend(formula, primitive), class_="legend")
+            yield from self.operators(formula, primitive)
+        new = [source for source in gradient_source(primitive) if source not in self.shown]
+        self.shown.update(new)
+        yield self.pieces.snippet("\n\n\n".join(source.text for source in new))
+
+    def without_formula(self, primitive: Primitive, reason: str) -> Iterator[Html]:
+        """Why there is none; and where the tape differentiates a formula, that one."""
+        yield element("p", f"There is no single formula, because {reason}.", class_="no-formula")
+        yield from self.traced(primitive)
+
+    def traced(self, primitive: Primitive) -> Iterator[Html]:
+        """The formula that the tape differentiates in place of a kernel (`vjp_of`), if it is one."""
+        derivative = primitive.derivative
+        if derivative is None or not isinstance(derivative.joint, ast.Call):
+            return
+        try:
+            _, value = expression_of(primitive.home, derivative.joint.args[0])
+        except NoFormula:
+            return
+        yield self.equation(expression(value, primitive.written.strip("_")), primitive)
+
+    def equation(self, latex: str, primitive: Primitive) -> Html:
+        return element("div", self.mathml(latex, primitive, display=True), class_="equation scrolls")
+
+    def mathml(self, latex: str, primitive: Primitive, display: bool = False) -> Html:
+        assert primitive.derivative is not None
+        path = primitive.home.__name__.replace(".", "/")
+        return self.pieces.formula(latex, display, f"{path}.py:{primitive.derivative.statement.lineno}")
+
+    def legend(self, formula: Written, primitive: Primitive) -> Iterator[str]:
+        """Sentences about the symbols of a formula."""
+
+        def symbol(latex: str) -> Html:
+            return self.mathml(latex, primitive)
+
+        yield joined([symbol(formula.output), " is the output, ", symbol(rf"\bar{{{formula.output}}}")])
+        yield " the gradient that arrives at it"
+        callers = primitive.op.required if self.public.is_op else ()
+        for (latex, code), parameter in zip(formula.symbols, callers, strict=False):
+            if code != parameter:
+                yield joined(["; ", symbol(latex), " is ", element("code", parameter)])
+        yield "."
+        if formula.matrices:
+            yield joined(
+                [" ", symbol(r"\odot"), " multiplies element by element; side by side, matrices are multiplied."]
+            )
+        if formula.indicators:
+            yield joined([" ", symbol(r"[c]"), " is 1 where ", symbol("c"), " holds, else 0."])
+
+    def operators(self, formula: Written, primitive: Primitive) -> Iterator[Html]:
+        """What the named functions in a formula are: a link where they are public, else what they compute."""
+        rows: list[Html] = []
+        behind: list[Html] = []
+        for operator in formula.operators:
+            meaning = self.meaning(operator)
+            if meaning is not None:
+                rows += [element("dt", element("code", plain_name(operator))), element("dd", meaning)]
+            own = primitive_of(operator.function) if is_op(operator.function) else None
+            if own is not None and own.op is not primitive.op:
+                behind += self.traced(own)
+        yield element("dl", *rows, class_="entries operators") if rows else EMPTY
+        yield from behind
+
+    def meaning(self, operator: Apply) -> Html | None:
+        """What a named function is."""
+        public = by_identity().get(id(plain(operator.function)))
+        own = primitive_of(operator.function) if is_op(operator.function) else None
+        if public is None and own is not None:
+            public = public_twin(own)
+        if public is not None:
+            same = public is self.public
+            code = element("code", public.name)
+            return joined(["the function of this page"]) if same else element("a", code, href=f"{public.name}.html")
+        return self.definition(operator)
+
+    def definition(self, operator: Apply) -> Html | None:
+        """The first sentence of a private function's docstring, or what it returns."""
+        function = plain(operator.function)
+        about = (function.__doc__ or "").strip().split("\n\n")[0]
+        if about:
+            return joined([" ".join(about.split()).replace("`", "")])
+        import inspect
+
+        home = inspect.getmodule(function)
+        tree = None if home is None else definition(home, function.__name__)
+        if tree is None or not isinstance(tree.body[-1], ast.Return) or tree.body[-1].value is None:
+            return None
+        parameters = ", ".join(a.arg for a in (*tree.args.args, *tree.args.kwonlyargs))
+        code = ast.unparse(tree.body[-1].value)
+        return element("code", code) if len(tree.body) == 1 else joined(["of ", element("code", parameters)])
