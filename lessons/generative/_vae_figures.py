@@ -153,6 +153,40 @@ def draw_manifold(images: np.ndarray, side: int, lines: np.ndarray) -> Figure:
     return figure
 
 
+class LatentPlane:
+    """A point in the plane of the latents, beside what it is decoded to; drawn anew for each point.
+
+    Each digit stands at the mean of its codes; circles hold 50 % and 95 % of the prior.
+    """
+
+    def __init__(self, codes: np.ndarray, labels: np.ndarray) -> None:
+        from matplotlib.figure import Figure
+
+        self.figure = Figure(figsize=(5.6, 3))
+        plane = self.figure.add_axes((0.09, 0.15, 0.43, 0.8))
+        circle = np.linspace(0, 2 * np.pi, 100)
+        for radius in (np.sqrt(2 * np.log(2)), np.sqrt(2 * np.log(20))):
+            plane.plot(radius * np.cos(circle), radius * np.sin(circle), color="0.75", linewidth=1)
+        for digit in range(10):
+            mean = codes[labels == digit].mean(axis=0)
+            plane.text(*mean, str(digit), color=BLUE, fontsize=13, ha="center", va="center", weight="bold")
+        self.point = plane.plot(0, 0, "o", markersize=20, color="none", markeredgecolor=VERMILLION, markeredgewidth=3)[
+            0
+        ]
+        plane.set(xlim=(-2.8, 2.8), ylim=(-2.8, 2.8), xticks=[-2, 0, 2], yticks=[-2, 0, 2], aspect="equal")
+        plane.set_xlabel("$z_1$", labelpad=-2)
+        plane.set_ylabel("$z_2$", labelpad=-4)
+        image = self.figure.add_axes((0.56, 0.15, 0.43, 0.8))
+        self.image = image.imshow(np.zeros((2, 2)), cmap="gray_r", vmin=0, vmax=1, interpolation="bicubic")
+        image.set(xticks=[], yticks=[])
+
+    def draw(self, z: np.ndarray, image: np.ndarray) -> Figure:
+        """Show the latents ``z`` and the decoded ``image``; returns the one figure."""
+        self.point.set_data(*z.reshape(2, 1))
+        self.image.set_data(image)
+        return self.figure
+
+
 def draw_styles(images: np.ndarray) -> Figure:
     """Draw 10 rows of one style each, 10 columns of one class each."""
     figure = _figure(6, 6.3)

@@ -1155,6 +1155,10 @@ def how_far(run: Run) -> None:
 # the grid is even in probability: its lines are at the quantiles of the normal distribution. The quantile function
 # has no formula, but the distribution function is at hand, $\frac{1}{2} (1 + \operatorname{erf}(z / \sqrt{2}))$, and
 # halving an interval 60 times inverts it.
+#
+# The sliders move a ring through the same plane, in even steps of $z$; each digit stands at the mean of its codes. At
+# those that stand apart, 0 and 1, the image is that digit; where several crowd together, it is something between them.
+# And one turns into the other little by little: a small step in $z$ is a small step in the image.
 
 
 # %%
@@ -1166,6 +1170,40 @@ def normal_quantile(p: np.ndarray) -> np.ndarray:
         below = 0.5 * (1 + np.vectorize(math.erf)(middle / math.sqrt(2))) < p
         low, high = np.where(below, middle, low), np.where(below, high, middle)
     return (low + high) / 2
+
+
+STOPS = (-2.0, -1.2, -0.4, 0.4, 1.2, 2.0)  # of the sliders; 95 % of the prior are between the outermost
+
+
+def slide_through(run: Run, model: VAE, codes: np.ndarray, x: np.ndarray, labels: np.ndarray) -> None:
+    """Let the reader move through the latents, and claim that what is decoded changes smoothly on the way.
+
+    `codes` (N, 2) are those of the digits `x` (N, P) with these labels.
+    """
+    mean_codes, mean_digits = (np.stack([of[labels == k].mean(axis=0) for k in range(10)]) for of in (codes, x))
+    at_means = decoded(model, mean_codes).reshape(10, 1, -1)
+    nearest = ((at_means - mean_digits) ** 2).sum(axis=2).argmin(axis=1)
+    run.claim("decoded at the mean codes of 0 and 1: nearest to the mean image of", nearest[:2].tolist(), equals=[0, 1])
+    grid = np.stack(np.meshgrid(STOPS, STOPS, indexing="ij"), axis=-1)
+    flat = decoded(model, grid.reshape(-1, 2))
+    images = flat.reshape(*grid.shape[:2], *flat.shape[1:])
+    far = np.abs(flat[:, None] - flat).mean()
+    for axis, name in enumerate(("z1", "z2")):
+        near = np.abs(np.diff(images, axis=axis)).mean()
+        run.claim(
+            f"change of the image for a step of 0.8 along {name}, of that between any two", near / far, below=0.75
+        )
+    plane = figures.LatentPlane(codes, labels)
+    place = {value: k for k, value in enumerate(STOPS)}
+    run.slider(
+        "vae-plane",
+        {"latent z1": STOPS, "latent z2": STOPS},
+        lambda a, b: plane.draw(np.array([a, b]), images[place[a], place[b]]),
+        alt="The plane of the two latents, with each digit at the mean of its codes and a ring around one point, and "
+        "the image that the decoder makes of that point.",
+        start=(1, 2),
+        data={"stops": STOPS, "images": images.astype(np.float16), "codes": codes},
+    )
 
 
 @lesson.experiment("Two latent dimensions")
@@ -1208,6 +1246,7 @@ def two_dimensions(run: Run) -> None:
         "one another.",
         data={"lines": lines},
     )
+    slide_through(run, model, codes["VAE"], shown.x, digits.test_labels[:500])
 
 
 # %% [markdown]

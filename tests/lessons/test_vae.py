@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from lessons.anatomy import Run
+from lessons.anatomy import Run, Slider
 from lessons.generative import vae
 from lessons.generative.vae import lesson
 
@@ -183,3 +183,34 @@ def test_figures_of_digits_show_the_results(run):
     assert collapse["beta_1"].sum() > collapse["beta_30"].sum()
     linear = data(run, "vae-linear")
     assert linear["measured"] == pytest.approx(linear["theory"], abs=0.05)
+
+
+def test_frames_of_the_slider_are_decoded_at_their_stops(run):
+    shown = data(run, "vae-plane")
+    [slider] = [item for section in run.sections for item in section.items if isinstance(item, Slider)]
+    stops = vae.STOPS
+    assert [axis.values for axis in slider.axes] == [stops, stops]
+    assert len(slider.frames) == len(stops) ** 2 == len(shown["images"].reshape(-1, 14, 14))
+    assert np.array_equal(shown["codes"], data(run, "vae-latents")["VAE"])
+
+
+def test_every_frame_of_the_slider_shows_what_its_own_latents_are_decoded_to():
+    asked = []
+
+    class Recorded:
+        def __init__(self, codes, labels):
+            pass
+
+        def draw(self, z, image):
+            asked.append((z, image))
+
+    mg.manual_seed(0)
+    model, stops = vae.VAE(196, 2, 8, 0), vae.STOPS
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(vae.figures, "LatentPlane", Recorded)
+        again = Run("quick")
+        patched.setattr(again, "slider", lambda name, axes, draw, **rest: [draw(a, b) for a in stops for b in stops])
+        vae.slide_through(again, model, np.zeros((10, 2)), np.zeros((10, 196)), np.arange(10))
+    assert len(asked) == 36
+    for z, image in asked[::7]:
+        assert np.allclose(vae.decoded(model, z[None])[0], image, atol=1e-6)
