@@ -32,7 +32,8 @@ _SPACES = {
     if cell != "*"
 }
 _WORDS = frozenset(command[1:] for command in FUNCTIONS | LIMITS)
-_BARS = frozenset("|‖")
+# After these a plus or minus has no left operand.
+_UNARY_AFTER = (Kind.OPERATOR, Kind.BINARY, Kind.RELATION, Kind.OPEN, Kind.PUNCTUATION)
 _SCRIPT = 2  # styles: 0 displayed, 1 in a line, 2 scripts
 
 
@@ -40,8 +41,8 @@ def space(math: Element, display: bool) -> None:
     """Give every operator of a formula the space that TeX would leave beside it."""
     for operator in math.iter("mo"):
         if operator.get("class") is None:
-            operator.set("lspace", "0")
-            operator.set("rspace", "0")
+            operator.set("lspace", "0em")
+            operator.set("rspace", "0em")
             if operator.get("stretchy") != "true":
                 operator.set("stretchy", "true" if "minsize" in operator.attrib else "false")
     _space(math, 0 if display else 1)
@@ -103,33 +104,28 @@ def _operator_of(atom: Element) -> Element | None:
 
 
 def _kinds(atoms: list[Element]) -> list[Kind]:
-    """The classes of a row's atoms; signs without a left or a right operand are no binary operators."""
+    """The classes of a row's atoms; signs without a left or a right operand are no binary operators.
+
+    TeX takes the minus in |-x| for a binary operator, because it cannot tell opening bars from closing ones.  We can.
+    """
     kinds: list[Kind] = []
-    unary_after = (Kind.OPERATOR, Kind.BINARY, Kind.RELATION, Kind.OPEN, Kind.PUNCTUATION)
+    unary = True
     for atom in atoms:
         kind = _kind(atom)
-        starts = not kinds or kinds[-1] in unary_after
-        if kind is Kind.BINARY and starts:
+        if kind is Kind.BINARY and unary:
             kind = Kind.ORDINARY
         elif kind in (Kind.RELATION, Kind.CLOSE, Kind.PUNCTUATION) and kinds and kinds[-1] is Kind.BINARY:
             kinds[-1] = Kind.ORDINARY
-        elif _is_bar(atom):
-            kind = Kind.OPEN if starts or _is_sign(kinds, atoms) else Kind.CLOSE
         kinds.append(kind)
+        unary = kind in _UNARY_AFTER or (unary and (_is(atom, "|‖") or _is(atom, "−+±")))
     if kinds and kinds[-1] is Kind.BINARY:
         kinds[-1] = Kind.ORDINARY
     return kinds
 
 
-def _is_bar(atom: Element) -> bool:
-    operator = core(atom)
-    return operator.tag == "mo" and operator.text in _BARS and operator.get("form") is None
-
-
-def _is_sign(kinds: list[Kind], atoms: list[Element]) -> bool:
-    """Whether the last atom is a sign, as in -|x|."""
-    last = atoms[len(kinds) - 1]
-    return kinds[-1] is Kind.ORDINARY and last.tag == "mo" and last.text in ("−", "+", "±")
+def _is(atom: Element, signs: str) -> bool:
+    """Whether an atom is one of these signs, without scripts."""
+    return atom.tag == "mo" and atom.text is not None and atom.text in signs
 
 
 def _kind(atom: Element) -> Kind:
@@ -142,6 +138,6 @@ def _kind(atom: Element) -> Kind:
         if base.get("form") == "postfix":
             return Kind.CLOSE
         return Kind.OPERATOR if base.text in _WORDS else kind_of(base.text or "")
-    if base.tag == "mi" and len(base.text or "") > 1 and (base.text or "").isascii():
-        return Kind.OPERATOR
+    if base.tag == "mi" and (base.text or "").isascii() and (len(base.text or "") > 1 or base.get("mathvariant")):
+        return Kind.OPERATOR  # a word, or \operatorname of one letter
     return Kind.INNER if is_fenced(base) else Kind.ORDINARY

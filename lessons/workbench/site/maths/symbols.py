@@ -49,8 +49,8 @@ ORDINARY = _table(
 )
 BINARY = _table(
     r"""
-    \cdot ·  \times ×  \div ÷  \pm ±  \mp ∓  \ast ∗  \star ⋆  \circ ∘  \bullet ∙  \oplus ⊕  \ominus ⊖  \otimes ⊗
-    \odot ⊙  \cup ∪  \cap ∩  \setminus ∖  \wedge ∧  \vee ∨
+    \cdot ·  \times ×  \div ÷  \pm ±  \mp ∓  \ast ∗  \star ⋆  \circ ∘  \oplus ⊕  \ominus ⊖  \otimes ⊗
+    \odot ⊙  \cup ∪  \cap ∩  \wedge ∧  \vee ∨
     """
 )
 RELATIONS = _table(

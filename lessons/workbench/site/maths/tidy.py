@@ -25,6 +25,7 @@ _LARGE = frozenset(symbols.LARGE.values())
 _LIMIT_WORDS = frozenset(command[1:] for command in symbols.LIMITS)
 _WORDS = frozenset(command[1:] for command in symbols.FUNCTIONS)
 _UPRIGHT = frozenset([*symbols.UPPER_GREEK.values(), "∇"])
+_WITH_BASE = frozenset({"msub", "msup", "msubsup", "munder", "mover", "munderover"})
 _UNDER_AND_OVER = {"msub": "munder", "msup": "mover", "msubsup": "munderover"}
 # What latex2mathml writes, and what is meant: \sim comes out as a tilde, and delimiters after \big as they are typed.
 _MEANT = {"~": "∼", "*": "∗", **{token: char for token, char in symbols.DELIMITERS.items() if token.startswith("\\")}}
@@ -45,12 +46,14 @@ def tidied(math: Element) -> Element:
         for parent in list(math.iter()):
             repair(parent)
     _drop_outer_row(math)
+    for parent in list(math.iter()):
+        _row_of_its_own(parent)
     return math
 
 
 def core(element: Element) -> Element:
     """The element at the base of scripts and of what stands over and under."""
-    while element.tag in ("msub", "msup", "msubsup", "munder", "mover", "munderover") and len(element):
+    while element.tag in _WITH_BASE or (element.tag == "mrow" and len(element) == 1):
         element = element[0]
     return element
 
@@ -234,6 +237,14 @@ def _single_rows(parent: Element) -> None:
         while child.tag == "mrow" and len(child) == 1:
             child = child[0]
         parent[place] = child
+
+
+def _row_of_its_own(parent: Element) -> None:
+    """A large bracket with scripts: Chromium draws it small, unless the bracket has a row of its own."""
+    if parent.tag in ("msub", "msup", "msubsup") and "minsize" in parent[0].attrib:
+        row = Element("mrow")
+        row.append(parent[0])
+        parent[0] = row
 
 
 def _drop_outer_row(math: Element) -> None:
