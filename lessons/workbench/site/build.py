@@ -12,7 +12,6 @@ from pathlib import Path
 from lessons.anatomy import Lesson
 from lessons.workbench.errors import UsageError
 from lessons.workbench.loop.course import in_order
-from lessons.workbench.overview import by_subject
 from lessons.workbench.site import runs
 from lessons.workbench.site.anchors import api_url, lesson_url
 from lessons.workbench.site.folder import check_folder, write_site
@@ -74,14 +73,14 @@ def build(
     start = time.perf_counter()
     require_libraries()
     check_folder(out)
-    ordered = in_reading_order(lessons)
+    ordered = in_order(lessons)
     found: list[tuple[Lesson, StoredRun]] = []
     for lesson in ordered:
         run = runs.stored(lesson, size, fresh, before or (lambda lesson, reason: None))
         found.append((lesson, run))
         if after is not None:
             after(run)
-    made = _make(found)
+    made = _make(found, [lesson.name for lesson in lessons])
     if made.problems:
         raise SiteError(made.problems)
     written, removed = write_site(out, made.files)
@@ -108,11 +107,6 @@ def require_libraries() -> None:
         )
 
 
-def in_reading_order(lessons: Sequence[Lesson]) -> list[Lesson]:
-    """As the first page lists them: by subject, and each after those that it needs."""
-    return [lesson for _, of_subject in by_subject(in_order(lessons)) for lesson in of_subject]
-
-
 # ---- making everything in memory
 
 
@@ -125,7 +119,8 @@ class _Made:
     formulas: int = 0
 
 
-def _make(found: Sequence[tuple[Lesson, StoredRun]]) -> _Made:
+def _make(found: Sequence[tuple[Lesson, StoredRun]], listed: Sequence[str]) -> _Made:
+    """All files of the site of these lessons, which are given as one reads them; ``listed``: as the first page does."""
     # Imported here: these need the libraries whose absence `require_libraries` explains.
     from lessons.workbench.site import api, search
     from lessons.workbench.site.errata_page import errata_page
@@ -149,6 +144,7 @@ def _make(found: Sequence[tuple[Lesson, StoredRun]]) -> _Made:
         if picture is not None:
             made.files[picture.url] = picture.content
         cards.append(Card(lesson, run, result.minutes, picture))
+    cards.sort(key=lambda card: listed.index(card.lesson.name))
     pages = [index_page(cards), errata_page(found), *pages, *api.api_pages(made.problems.append)]
     for page in pages:
         if page.url in made.files:

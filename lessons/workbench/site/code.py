@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -71,9 +72,13 @@ def snippet(source: str) -> Html:
 
 
 def block(lines: Iterator[Html], numbered: int | None = None) -> Html:
-    """Lines of code as a box that scrolls by itself."""
+    """Lines of code as a box that scrolls by itself.  Of two empty lines after each other only one is shown."""
     spans = []
+    above: Html | None = None
     for number, line in enumerate(lines, numbered or 0):
+        if not line and above == "":
+            continue
+        above = line
         place = {} if numbered is None else {"id": f"L{number}", "data_n": number}
         spans.append(element("span", line, "\n", class_="l", **place))
     return element("div", element("pre", element("code", *spans)), class_="code scrolls", data_label="Code")
@@ -168,5 +173,6 @@ def _addresses(words: str) -> Html:
     )
 
 
+@functools.cache
 def _class_of(kind: _TokenType) -> str:
     return next((name for known, name in _CLASSES if kind in known), "") if kind is not Token.Text else ""

@@ -54,12 +54,10 @@ def claim(item: Item, name: Name) -> Html:
     refuted = item["type"] == "refuted"
     mark = element("span", "✓" if held else "✗", class_="mark", role="img", aria_label="holds" if held else "fails")
     value = element("span", pretty(number(item["measured"])), class_="measured")
-    required = [element("span", pretty(item["requirement"]), class_="required")]
-    if refuted and held:
-        required.append(element("span", "so refuted", class_="verdict"))
-    if item["type"] in ("recorded", "live"):
-        required.append(element("span", "PyTorch", class_="verdict"))
-    numbers = element("span", value, " ", joined(required, " "), class_="numbers")
+    required = element(
+        "span", pretty(item["requirement"]), ", so refuted" if refuted and held else "", class_="required"
+    )
+    numbers = element("span", value, " ", required, class_="numbers")
     problem = element("pre", item["problem"], class_="problem") if item.get("problem") else EMPTY
     said = element("span", marked(item["text"], name), class_="said")
     return element("li", mark, " ", said, " ", numbers, problem, class_=f"claim {'held' if held else 'failed'}")

@@ -39,7 +39,7 @@ def exercise_box(
         element(level, element("code", exercise.name), id=f"{exercise_anchor(exercise.name)}-title"),
         snippet(f"def {exercise.name}{parameters}: ..."),
         statement(inspect.getdoc(exercise.solution) or "", name),
-        commands(f"minigrad --lesson {place}", "writes the file to fill in, and answers every save"),
+        commands(f"minigrad --lesson {place}", "begins it, and answers every save"),
         commands(f"minigrad check {lesson}", "checks what you wrote, once"),
         hints([hint for hint in said["hints"] if hint["kind"] in RUNGS], terms, name),
         _wrong_answer(said.get("failure"), terms),

@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lessons.workbench.site.markup import Html, element
+from lessons.workbench.site.markup import EMPTY, Html, element
 
-LIGHT = 150_000  # bytes up to which a drawing is shown as SVG: sharp at any size, and light enough
+LIGHT = 90_000  # bytes up to which a drawing is shown as SVG: sharp at any size, and light enough
+LIGHT_WITH_PIXELS = 30_000  # the same for a drawing with a photograph in it, which is not sharp in any case
+HEAVY = 100_000  # bytes from which a picture is compressed once more, harder
 DOTS_PER_PIXEL = 150 / 96  # figures are saved with 150 dots per inch, and a page has 96 pixels per inch
-QUALITY = 88  # of WebP: no rings around letters that one could see
+QUALITY, LOWER_QUALITY = 80, 62  # of WebP
 
 
 @dataclass
@@ -48,6 +50,16 @@ class Pictures:
             picture = self._moving(moving, url, picture)
         shown = element("a", picture, href=url, class_="enlarge")
         return element("figure", shown, _caption(item["alt"]), id=_anchor(item["name"]))
+
+    def preview(self, item: dict[str, Any]) -> Html:
+        """A figure that is shown before its time, as a link to its place."""
+        found = self._still(item["files"])
+        if found is None:
+            return EMPTY
+        url, width, height = found
+        picture = element("img", src=url, alt=item["alt"], width=width, height=height)
+        caption = element("figcaption", "What this lesson leads to")
+        return element("figure", element("a", picture, href=f"#{_anchor(item['name'])}"), caption, class_="preview")
 
     def _moving(self, moving: str, still: str, picture: Html) -> Html:
         """A moving picture; who asked their system for less motion sees its last frame."""
@@ -95,8 +107,9 @@ class Pictures:
         """URL, width and height of the picture: the drawing where it is light, else its pixels."""
         by_suffix = {Path(name).suffix: name for name in names}
         if ".svg" in by_suffix:
-            drawing = (self.folder / by_suffix[".svg"]).read_bytes()
-            if len(drawing) <= LIGHT or ".png" not in by_suffix:
+            drawing = slimmer((self.folder / by_suffix[".svg"]).read_bytes())
+            limit = LIGHT_WITH_PIXELS if b"<image" in drawing else LIGHT
+            if len(drawing) <= limit or ".png" not in by_suffix:
                 return (self._add(by_suffix[".svg"], drawing), *size_of_svg(drawing))
         if ".webp" in by_suffix:
             pixels = (self.folder / by_suffix[".webp"]).read_bytes()
@@ -133,14 +146,33 @@ def size_of_svg(drawing: bytes) -> tuple[int, int]:
     return width, height
 
 
+def slimmer(drawing: bytes) -> bytes:
+    """The same drawing of Matplotlib's, without comments and metadata, and without decimals that nobody can see.
+
+    Coordinates keep two decimals; in the outlines of letters these are of a 2048th of the letter's size.
+    """
+    drawing = re.sub(rb"<!--.*?-->|<metadata>.*?</metadata>", b"", drawing, flags=re.DOTALL)
+    drawing = re.sub(rb'\b(?:d|x|y|points)="[^"]*"', lambda found: _DECIMALS.sub(rb"\1", found[0]), drawing)
+    return re.sub(rb"\s*\n\s*", b"\n", drawing)
+
+
+_DECIMALS = re.compile(rb"(\d\.\d\d)\d+")
+
+
 def as_webp(png: bytes) -> bytes:
-    """The same pixels as WebP."""
+    """The same pixels as WebP, of less quality where they would be heavy."""
     from PIL import Image  # Matplotlib needs Pillow, so it is there
 
-    webp = io.BytesIO()
-    with Image.open(io.BytesIO(png)) as picture:
-        picture.convert("RGB").save(webp, "WEBP", quality=QUALITY, method=4)
-    return webp.getvalue()
+    content = b""
+    with Image.open(io.BytesIO(png)) as opened:
+        picture = opened.convert("RGB")
+    for quality in (QUALITY, LOWER_QUALITY):
+        webp = io.BytesIO()
+        picture.save(webp, "WEBP", quality=quality, method=4)
+        content = webp.getvalue()
+        if len(content) <= HEAVY:
+            break
+    return content
 
 
 def _size_of_webp(pixels: bytes) -> tuple[int, int]:
@@ -161,19 +193,24 @@ class Thumbnail:
 
 
 def thumbnail(lesson: str, folder: Path, sections: Sequence[dict[str, Any]]) -> Thumbnail | None:
-    """A small picture for the first page: of the first experiment that has a figure, else of the first figure."""
-    figures = [
-        (section.get("kind") != "experiment", k, item)
-        for k, section in enumerate(sections)
-        for item in section["items"]
-        if item["type"] in ("figure", "slider") and any(file.endswith(".png") for file in item["files"])
-    ]
-    if not figures:
+    """A small picture for the first page, of the lesson's main figure."""
+    item = main_figure(sections)
+    if item is None:
         return None
-    *_, item = min(figures, key=lambda found: found[:2])
     png = (folder / next(file for file in item["files"] if file.endswith(".png"))).read_bytes()
     content, width, height = _small(png)
     return Thumbnail(f"figures/{lesson}/card.webp", content, width, height)
+
+
+def main_figure(sections: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """The last figure of the last experiment, where lessons show what comes out; else the last figure, or None."""
+    figures = [
+        (section.get("kind") == "experiment", k, item)
+        for k, section in enumerate(sections)
+        for item in section["items"]
+        if item["type"] == "figure" and any(file.endswith(".png") for file in item["files"])
+    ]
+    return max(figures, key=lambda found: found[:2])[2] if figures else None
 
 
 THUMBNAIL = 680, 400  # pixels at most: cards are half as wide

@@ -90,7 +90,7 @@ def _card(card: Card, others: Mapping[str, Card]) -> Html:
     if errata:
         facts.append(counted(errata, "erratum", "errata"))
     needs = [element("a", others[n].lesson.title, href=lesson_url(n)) for n in lesson.needs if n in others]
-    after = element("p", "After ", joined(needs, ", "), class_="facts") if needs else EMPTY
+    after = element("p", "After ", joined(needs, ", "), class_="about") if needs else EMPTY
     failed = card.run.report["claims_failed"]
     bad = element("p", f"{counted(failed, 'claim')} failed in this run", class_="bad") if failed else EMPTY
     return element(
@@ -98,7 +98,7 @@ def _card(card: Card, others: Mapping[str, Card]) -> Html:
         element("div", picture, class_="picture"),
         element("h3", element("a", lesson.title, href=url)),
         element("p", lesson.headline),
-        element("p", element("code", lesson.name), " · ", " · ".join(facts), class_="facts"),
+        element("p", element("code", lesson.name), " · ", " · ".join(facts), class_="about"),
         after,
         bad,
         class_="card",

@@ -17,7 +17,7 @@ from lessons.workbench.site.cells import Cell, cells
 from lessons.workbench.site.code import Code
 from lessons.workbench.site.evidence import erratum_box, section_body, summary
 from lessons.workbench.site.exercises import exercise_box
-from lessons.workbench.site.figures import Pictures
+from lessons.workbench.site.figures import Pictures, main_figure
 from lessons.workbench.site.fingerprint import ROOT, source_file
 from lessons.workbench.site.markup import EMPTY, Html, Link, Mark, Page, element, joined, text
 from lessons.workbench.site.outline import Piece, pieces
@@ -174,10 +174,15 @@ class _Making:
                     yield _row(waiting, EMPTY)
                 waiting = self.prose.render(cell, without_title=k == 0)
             else:
-                yield _row(waiting or EMPTY, joined(self._pieces(cell), "\n"))
+                ahead = self._preview() if cell.line == self._first_code else EMPTY
+                yield _row(waiting or EMPTY, joined([ahead, *self._pieces(cell)], "\n"))
                 waiting = None
         if waiting is not None:
             yield _row(waiting, EMPTY)
+
+    def _preview(self) -> Html:
+        item = main_figure(self.run.report["sections"])
+        return EMPTY if item is None else self.pictures.preview(item)
 
     def _pieces(self, cell: Cell) -> Iterator[Html]:
         for piece in self.pieces[cell]:
