@@ -1005,6 +1005,9 @@ def three_times_faster(run: Run) -> None:
 # A network without batch norm can break at a large learning rate in two ways: the loss overflows, or all its
 # units die and it answers the same to every image. In the first case training stops and we score it as
 # guessing (10 %); the figures mark it.
+#
+# Below, a slider chooses the learning rate. Begin at 0.3, where both learn. To the left, the network without batch norm
+# falls behind; at the right end it only guesses. The one with batch norm learns at every stop.
 
 
 # %%
@@ -1116,6 +1119,55 @@ def draw_losses(rates: list[float], histories: dict[tuple[bool, float], list[His
     return figure
 
 
+class LossCurves:
+    """The losses of both networks at one learning rate: every run, and their median; drawn anew for each rate."""
+
+    TOP = 20.0  # where the scale ends; a note says when losses went beyond
+
+    def __init__(self, steps: int, runs: int) -> None:
+        from matplotlib.figure import Figure
+
+        self.figure = Figure(figsize=(5.6, 3.3))
+        self.axes = self.figure.add_axes((0.11, 0.14, 0.85, 0.77))
+        self.lines = {
+            which: [self.axes.plot([], [], style[1:], color=color, alpha=0.35, linewidth=1)[0] for _ in range(runs)]
+            + [self.axes.plot([], [], style[1:], color=color, linewidth=2.5, label=label)[0]]
+            for which, (label, color, style) in LOOKS.items()
+        }
+        self.axes.axhline(np.log(10), color="0.4", linestyle=":", linewidth=1)
+        self.axes.annotate(
+            "guessing: log 10", (steps, np.log(10)), (-6, 4), textcoords="offset points", fontsize=10, ha="right"
+        )
+        self.axes.set(xlabel="step", yscale="log", xlim=(0, steps), ylim=(0.02, self.TOP))
+        self.axes.set_yticks([0.1, 1, 10], ["0.1", "1", "10"])
+        self.axes.minorticks_off()
+        self.axes.set_ylabel("training loss", labelpad=0)
+        self.axes.legend(loc="lower left", fontsize=10)
+        self.note = self.axes.text(
+            0.98, 0.96, "", color=VERMILLION, ha="right", va="top", transform=self.axes.transAxes
+        )
+
+    def draw(self, rate: float, histories: dict[bool, list[History]], window: int) -> Figure:
+        """Show the runs at one learning rate; returns the one figure."""
+        for which, runs in histories.items():
+            *each, middle = self.lines[which]
+            curves = loss_curves(runs, window)
+            for line, curve in zip([*each, middle], [*curves, np.median(curves, axis=0)], strict=True):
+                line.set_data(np.arange(len(curve)) + window, curve)
+        self.axes.set_title(f"learning rate {rate:g}", fontsize=12)
+        self.note.set_text(self.trouble(histories[False]))
+        return self.figure
+
+    def trouble(self, without: list[History]) -> str:
+        """What the curves without batch norm cannot show."""
+        lost = sum(run.overflowed for run in without)
+        peak = max(max(run.losses, default=0.0) for run in without)
+        said = [f"overflow in {lost} of {len(without)} runs"] if lost else []
+        if peak > self.TOP:
+            said.append(f"losses up to {peak:.0e}")
+        return "without: " + "\n".join(said) if said else ""
+
+
 def draw_accuracy(rates: tuple[float, ...], scores: dict[bool, np.ndarray], overflowed: np.ndarray) -> Figure:
     """Draw test accuracy over learning rate: every run as a dot, and the mean with its 95 % interval."""
     from matplotlib.figure import Figure
@@ -1190,12 +1242,41 @@ def report_learning_rates(
     )
 
 
+def slide_through(
+    run: Run, rates: tuple[float, ...], histories: dict[tuple[bool, float], list[History]], window: int
+) -> None:
+    """Let the reader choose the learning rate, and claim what is to be seen on the way."""
+    last = {key: np.array([np.median(one.losses[-window:]) for one in runs]) for key, runs in histories.items()}
+    highest = max(last[True, rate].max() for rate in rates)
+    run.claim("with batch norm: highest final loss at any learning rate", highest, below=1.5)
+    run.claim("without, at 0.3: highest final loss", last[False, 0.3].max(), below=1.5)
+    behind = last[False, rates[0]].min() - last[True, rates[0]].max()
+    run.claim("at the smallest learning rate: lowest final loss without, minus highest with", behind, above=0.1)
+    curves = LossCurves(
+        max(len(one.losses) for runs in histories.values() for one in runs), len(histories[True, rates[0]])
+    )
+    run.slider(
+        "batchnorm-slider",
+        {"learning rate": rates},
+        lambda rate: curves.draw(rate, {which: histories[which, rate] for which in LOOKS}, window),
+        alt="Training loss with and without batch norm at one learning rate. With it the loss falls at every rate; "
+        "without it, it hardly falls at the smallest, falls in the middle, and stays at guessing at the largest.",
+        start=(rates.index(0.3),),
+        data={"rates": rates}
+        | {
+            f"{'with' if which else 'without'} at {rate:g}": loss_curves(histories[which, rate], window)
+            for which in LOOKS
+            for rate in rates
+        },
+    )
+
+
 @lesson.experiment("Digits, with and without batch norm, over learning rates")
 @one_thread()
 def learning_rates(run: Run) -> None:
     digits = load_digits(full=run.size == "full")
     rates = run.pick(
-        quick=(0.01, 0.3, 3.0),
+        quick=(0.01, 0.1, 0.3, 1.0, 3.0),
         default=(0.01, 0.03, 0.1, 0.3, 1.0, 3.0),
         full=(0.01, 0.03, 0.1, 0.3, 1.0, 3.0),
     )
@@ -1226,6 +1307,7 @@ def learning_rates(run: Run) -> None:
             for rate in shown
         },
     )
+    slide_through(run, rates, histories, window)
     run.figure(
         "batchnorm-learning-rates",
         draw_accuracy(rates, scores, overflowed),

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lessons.anatomy import Run
+from lessons.anatomy import Run, Slider
 from lessons.data.digits import Digits, load_digits
 from lessons.vision import batchnorm
 from lessons.vision.batchnorm import lesson
@@ -155,7 +155,7 @@ def test_training_is_repeatable():
 
 
 def test_figures_are_complete(run):
-    names = {path.name for path in run.out.iterdir()}
+    names = {path.name for path in run.out.iterdir() if not path.name.startswith("batchnorm-slider")}
     assert names == {f"{name}{suffix}" for name in FIGURES for suffix in (".svg", ".png", ".npz")}
 
 
@@ -200,6 +200,40 @@ def test_figure_of_the_losses_falls_with_batch_norm(run):
     for rate in ("0.01", "0.3", "3"):
         curves = shown[f"with at {rate}"]
         assert (curves[:, -1] < 0.6 * curves[:, 0]).all()
+
+
+def test_frames_of_the_slider_show_every_run_at_every_rate(run):
+    shown = data(run, "batchnorm-slider")
+    [slider] = [item for section in run.sections for item in section.items if isinstance(item, Slider)]
+    rates = run.results["rates"]
+    assert len(rates) >= 5
+    assert slider.axes[0].values == tuple(shown.pop("rates")) == rates
+    assert len(slider.frames) == len(rates)
+    assert rates[slider.start[0]] == 0.3
+    assert set(shown) == {f"{which} at {rate:g}" for which in ("with", "without") for rate in rates}
+    assert {len(curves) for curves in shown.values()} == {3}
+    for name, curves in data(run, "batchnorm-losses").items():
+        assert np.array_equal(curves, shown[name])
+
+
+def history(losses: list[float], overflowed: bool = False) -> batchnorm.History:
+    return batchnorm.History(losses, 0.1, overflowed, None)
+
+
+def test_a_frame_shows_its_curves_and_says_what_they_cannot_show():
+    curves = batchnorm.LossCurves(steps=6, runs=2)
+    good = [history([3.0, 2.0, 1.0, 1.0]), history([3.0, 2.0, 2.0, 1.0])]
+    bad = [history([3.0, 5e6, 9.0], overflowed=True), history([3.0, 4.0, 9.0, 9.0])]
+    curves.draw(0.1, {True: good, False: bad}, window=1)
+    *each, middle = curves.lines[True]
+    assert [line.get_ydata().tolist() for line in each] == [[3, 2, 1, 1], [3, 2, 2, 1]]
+    assert middle.get_ydata().tolist() == [3, 2, 1.5, 1]
+    assert middle.get_xdata().tolist() == [1, 2, 3, 4]
+    assert len(curves.lines[False][0].get_ydata()) == 3, "all end where the first overflow does"
+    assert curves.note.get_text() == "without: overflow in 1 of 2 runs\nlosses up to 5e+06"
+    curves.draw(0.2, {True: good, False: good}, window=1)
+    assert curves.note.get_text() == ""
+    assert curves.axes.get_title() == "learning rate 0.2"
 
 
 # ---- PyTorch

@@ -22,6 +22,7 @@
     for (const { output, shown } of axes) {
       // As wide as the longest value, so that nothing moves while the value changes.
       output.style.minWidth = `${Math.max(...shown.map((text) => text.length))}ch`;
+      output.setAttribute("aria-live", "off"); // the range says its value itself
     }
     controls.addEventListener("pointerenter", loadAll, { once: true });
     controls.addEventListener("focusin", loadAll, { once: true });
