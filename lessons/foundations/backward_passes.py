@@ -85,7 +85,7 @@ def judged(function: Callable[[np.ndarray], Any], at: np.ndarray, upstream: Any)
 # whose derivative is the probability $p_{nc} = e^{s_{nc}} / \sum_k e^{s_{nk}}$. So
 #
 # $$
-# \bar{s}_{nc} = \frac{\bar{L}}{N} \left( p_{nc} - [c = t_n] \right)
+# \bar{s}_{nc} = \frac{\bar{L}}{N} \Bigl( \underbrace{p_{nc}}_{\text{p}} - \underbrace{[c = t_n]}_{\text{label}} \Bigr)
 # $$
 #
 # with the terms **p** and **label**. Each row adds up to zero: a shift of all scores changes no probability.
@@ -227,9 +227,9 @@ def _(dloss, scores, labels):
 # sums over whatever index it does not have:
 #
 # $$
-# \bar{x}_{nd} = \sum_m \bar{y}_{nm} W_{md}, \qquad
-# \bar{W}_{md} = \sum_n \bar{y}_{nm} x_{nd}, \qquad
-# \bar{b}_m = \sum_n \bar{y}_{nm}
+# \underbrace{\bar{x}_{nd}}_{\text{dx}} = \sum_m \bar{y}_{nm} W_{md}, \qquad
+# \underbrace{\bar{W}_{md}}_{\text{dweight}} = \sum_n \bar{y}_{nm} x_{nd}, \qquad
+# \underbrace{\bar{b}_m}_{\text{dbias}} = \sum_n \bar{y}_{nm}
 # $$
 #
 # There is only one way to place the transposes so that the shapes fit, unless two sizes happen to be equal.
@@ -338,8 +338,9 @@ def _(dy, x, weight):
 # $\bar{\hat{x}}_{nd} = \gamma_d \bar{y}_{nd}$ and $s_n = \sqrt{\sigma_n^2 + \epsilon}$:
 #
 # $$
-# \bar{x}_{nd} = \frac{1}{s_n} \left( \bar{\hat{x}}_{nd} - \frac{1}{D} \sum_k \bar{\hat{x}}_{nk}
-# - \frac{\hat{x}_{nd}}{D} \sum_k \bar{\hat{x}}_{nk} \hat{x}_{nk} \right)
+# \bar{x}_{nd} = \frac{1}{s_n} \biggl( \underbrace{\bar{\hat{x}}_{nd}}_{\text{direct}}
+# - \underbrace{\frac{1}{D} \sum_k \bar{\hat{x}}_{nk}}_{\text{mean}}
+# - \underbrace{\frac{\hat{x}_{nd}}{D} \sum_k \bar{\hat{x}}_{nk} \hat{x}_{nk}}_{\text{var}} \biggr)
 # $$
 #
 # The terms are **direct**, **mean** and **var** again.
@@ -898,7 +899,8 @@ def _(dy, image, grid):
 # gives the term **direct**, and on the sum of its row, which gives **norm**:
 #
 # $$
-# \bar{s}_{ij} = p_{ij} \bar{p}_{ij} - p_{ij} \sum_k p_{ik} \bar{p}_{ik}
+# \bar{s}_{ij} = \underbrace{p_{ij} \bar{p}_{ij}}_{\text{direct}}
+# - \underbrace{p_{ij} \sum_k p_{ik} \bar{p}_{ik}}_{\text{norm}}
 # $$
 #
 # Then $\bar{q} = \bar{s} k / \sqrt{d}$ and $\bar{k} = \bar{s}^\top q / \sqrt{d}$. The exercise returns the steps, too,

@@ -158,9 +158,10 @@ def why_the_logarithm(run: Run) -> None:
 # parameter (any number is allowed, and $\sigma$ stays positive), the average over $N$ samples has the gradients
 #
 # $$
-# \frac{\partial}{\partial \mu_i} = -\frac{1}{N} \frac{y_i - \mu_i}{\sigma_i^2},
+# \frac{\partial}{\partial \mu_i} = \underbrace{-\frac{1}{N} \frac{y_i - \mu_i}{\sigma_i^2}}_{\text{pull}},
 # \qquad
-# \frac{\partial}{\partial \log \sigma_i} = \frac{1}{N} \left( 1 - z_i^2 \right)
+# \frac{\partial}{\partial \log \sigma_i}
+# = \frac{1}{N} \Bigl( \underbrace{1}_{\text{width}} - \underbrace{z_i^2}_{\text{surprise}} \Bigr)
 # $$
 #
 # with the terms **pull** for $\mu$, and **width** and **surprise** for $\log \sigma$. Each sample votes for a wider
@@ -479,7 +480,8 @@ def categorical(run: Run) -> None:
 # Poisson distribution with rate $\lambda = e^{s}$ has
 #
 # $$
-# \text{NLL} = e^{s} - y s + \log y!, \qquad \bar{s}_i = \frac{\bar{L}}{N} \left( e^{s_i} - y_i \right)
+# \text{NLL} = e^{s} - y s + \log y!, \qquad
+# \bar{s}_i = \frac{\bar{L}}{N} \Bigl( \underbrace{e^{s_i}}_{\text{rate}} - \underbrace{y_i}_{\text{count}} \Bigr)
 # $$
 #
 # with the terms **rate** and **count**.

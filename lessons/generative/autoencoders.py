@@ -404,8 +404,9 @@ def the_linear_denoiser(run: Run) -> None:
 # **Exercise: `masked_loss_backward`.** The same loss for any $W$, and its slope. Averaged over the masks, it is
 #
 # $$
-# L(W) = (1-p)^2 \operatorname{tr}(W S W^\top) + p (1-p) \sum_{ij} W_{ij}^2 S_{jj}
-# - 2 (1-p) \operatorname{tr}(W S) + \operatorname{tr} S
+# L(W) = \underbrace{(1-p)^2 \operatorname{tr}(W S W^\top)}_{\text{dimmed}}
+# + \underbrace{p (1-p) \sum_{ij} W_{ij}^2 S_{jj}}_{\text{penalty}}
+# - \underbrace{2 (1-p) \operatorname{tr}(W S)}_{\text{match}} + \operatorname{tr} S
 # $$
 #
 # The first term is there without any randomness, for pixels that are $1 - p$ times as bright (**dimmed**). The second

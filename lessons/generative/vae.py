@@ -325,7 +325,9 @@ def the_bound_as_a_picture(run: Run) -> None:
 # \sigma^2 + 1)$ and $E_q \log p = -\frac{1}{2}(\log 2\pi + \mu^2 + \sigma^2)$. Subtract, and the $2\pi$ goes:
 #
 # $$
-# \text{KL}(q \| p) = \frac{1}{2} \sum_{j=1}^{J} \left( \mu_j^2 + \sigma_j^2 - \log \sigma_j^2 - 1 \right)
+# \text{KL}(q \| p) = \frac{1}{2} \sum_{j=1}^{J} \Bigl( \underbrace{\mu_j^2}_{\text{mean}}
+# + \underbrace{\sigma_j^2}_{\text{spread}} - \underbrace{\log \sigma_j^2}_{\text{log}}
+# - \underbrace{1}_{\text{one}} \Bigr)
 # $$
 #
 # with the terms **mean**, **spread**, **log** and **one**. It is zero for $\mu = 0$, $\sigma = 1$ only.
@@ -372,8 +374,9 @@ def the_divergence(run: Run) -> None:
 # **Gaussian.** For grey ones, it writes means $m_k$, and perhaps variances:
 #
 # $$
-# \log p(x \mid z) = -\frac{D}{2} \log 2\pi - \frac{1}{2} \sum_k \log \sigma_k^2
-# - \frac{1}{2} \sum_k \frac{(x_k - m_k)^2}{\sigma_k^2}
+# \log p(x \mid z) = -\underbrace{\frac{D}{2} \log 2\pi}_{\text{constant}}
+# - \underbrace{\frac{1}{2} \sum_k \log \sigma_k^2}_{\text{width}}
+# - \underbrace{\frac{1}{2} \sum_k \frac{(x_k - m_k)^2}{\sigma_k^2}}_{\text{distance}}
 # $$
 #
 # with the terms **constant**, **width** and **distance**.
@@ -604,8 +607,9 @@ def how_much_noisier(run: Run) -> None:
 #
 # $$
 # \begin{align*}
-# \bar{\mu} &= \bar{z} + \bar{k} \mu \\
-# \overline{\log \sigma^2} &= \frac{1}{2} \bar{z} \sigma \epsilon + \frac{1}{2} \bar{k} (\sigma^2 - 1)
+# \bar{\mu} &= \underbrace{\bar{z}}_{\text{reconstruction\_mu}} + \underbrace{\bar{k} \mu}_{\text{prior\_mu}} \\
+# \overline{\log \sigma^2} &= \underbrace{\frac{1}{2} \bar{z} \sigma \epsilon}_{\text{reconstruction\_var}}
+# + \underbrace{\frac{1}{2} \bar{k} (\sigma^2 - 1)}_{\text{prior\_var}}
 # \end{align*}
 # $$
 #

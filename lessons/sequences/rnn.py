@@ -143,7 +143,7 @@ def three_memories(run: Run) -> None:
 #
 # $$
 # z_t = \underbrace{W_{xh}\, x_t}_{\text{input}} + \underbrace{W_{hh}\, h_{t-1}}_{\text{memory}}
-# + \underbrace{b}_{\text{bias}}, \qquad h_t = \tanh z_t
+# + \underbrace{b}_{\text{bias}}, \qquad h_t = \underbrace{\tanh z_t}_{\text{squashed}}
 # $$
 #
 # **Exercise: `rnn_step`.** Rows are samples, so the matrices act from the right, transposed.

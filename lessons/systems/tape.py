@@ -564,8 +564,9 @@ def double_backward(run: Run) -> None:
 # the factor, and inside $t$. The terms of $\bar{w}$ are **direct** and **curve**, and that of $\bar{g}$ is **slope**:
 #
 # $$
-# \bar{g} = \bar{d} \, w (1 - t^2), \qquad
-# \bar{w} = \bar{d} \, g (1 - t^2) - 2 \bar{d} \, g \, w \, x \, t (1 - t^2)
+# \bar{g} = \underbrace{\bar{d} \, w (1 - t^2)}_{\text{slope}}, \qquad
+# \bar{w} = \underbrace{\bar{d} \, g (1 - t^2)}_{\text{direct}}
+# - \underbrace{2 \bar{d} \, g \, w \, x \, t (1 - t^2)}_{\text{curve}}
 # $$
 
 

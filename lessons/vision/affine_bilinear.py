@@ -185,9 +185,10 @@ def one_after_the_other(run: Run) -> None:
 # are the **affine** maps. Two of them, one after the other, are one again, and so is the inverse:
 #
 # $$
-# A_2 (A_1 x + t_1) + t_2 = (A_2 A_1)\, x + (A_2 t_1 + t_2),
+# A_2 (A_1 x + t_1) + t_2
+# = \underbrace{A_2 A_1}_{\text{linear}} x + \underbrace{A_2 t_1}_{\text{moved}} + \underbrace{t_2}_{\text{shift}},
 # \qquad
-# x = A^{-1} (x' - t) = A^{-1} x' - A^{-1} t
+# x = A^{-1} (x' - t) = \underbrace{A^{-1}}_{\text{linear}} x' - \underbrace{A^{-1} t}_{\text{shift}}
 # $$
 #
 # **Exercises: `compose` and `invert`.** These two lines.
@@ -361,8 +362,9 @@ def forwards_there_are_holes(run: Run) -> None:
 #
 # $$
 # \begin{pmatrix} x^s \\ y^s \end{pmatrix}
-# = \begin{pmatrix} a \\ c \end{pmatrix} x^t + \begin{pmatrix} b \\ d \end{pmatrix} y^t
-# + \begin{pmatrix} t_x \\ t_y \end{pmatrix}
+# = \underbrace{\begin{pmatrix} a \\ c \end{pmatrix} x^t}_{\text{across}}
+# + \underbrace{\begin{pmatrix} b \\ d \end{pmatrix} y^t}_{\text{down}}
+# + \underbrace{\begin{pmatrix} t_x \\ t_y \end{pmatrix}}_{\text{shift}}
 # $$
 #
 # **Exercise: `affine_grid`.**
@@ -407,8 +409,10 @@ def a_grid_of_places(run: Run) -> None:
 #
 # $$
 # \begin{align*}
-# x_{\text{centres}} &= \frac{(x^s + 1)(W - 1)}{2} = \frac{W - 1}{2} x^s + \frac{W - 1}{2} \\
-# x_{\text{edges}} &= \frac{(x^s + 1) W - 1}{2} = \frac{W}{2} x^s + \frac{W - 1}{2}
+# x_{\text{centres}} &= \frac{(x^s + 1)(W - 1)}{2} = \underbrace{\frac{W - 1}{2} x^s}_{\text{slope\_centres}}
+# + \underbrace{\frac{W - 1}{2}}_{\text{middle\_centres}} \\
+# x_{\text{edges}} &= \frac{(x^s + 1) W - 1}{2} = \underbrace{\frac{W}{2} x^s}_{\text{slope\_edges}}
+# + \underbrace{\frac{W - 1}{2}}_{\text{middle\_edges}}
 # \end{align*}
 # $$
 #
@@ -461,7 +465,8 @@ def step_to_pixels(run: Run) -> None:
 # these are the four terms **q11**, **q21**, **q12** and **q22**:
 #
 # $$
-# P = (1 - f_x)(1 - f_y)\, Q_{11} + f_x (1 - f_y)\, Q_{21} + (1 - f_x) f_y\, Q_{12} + f_x f_y\, Q_{22}
+# P = \underbrace{(1 - f_x)(1 - f_y)\, Q_{11}}_{\text{q11}} + \underbrace{f_x (1 - f_y)\, Q_{21}}_{\text{q21}}
+# + \underbrace{(1 - f_x) f_y\, Q_{12}}_{\text{q12}} + \underbrace{f_x f_y\, Q_{22}}_{\text{q22}}
 # $$
 #
 # The formula does not change when $x$ and $y$ change places, so the order does not matter, and the four areas fill the

@@ -252,10 +252,10 @@ def the_sampler(run: Run) -> None:
 #
 # $$
 # \begin{align*}
-# \bar{x}^s &= \frac{W - 1}{2} \sum_c \bar{V}_c \left(
-# (1 - f_y) (Q_{21} - Q_{11}) + f_y (Q_{22} - Q_{12}) \right) \\
-# \bar{y}^s &= \frac{H - 1}{2} \sum_c \bar{V}_c \left(
-# (1 - f_x) (Q_{12} - Q_{11}) + f_x (Q_{22} - Q_{21}) \right)
+# \bar{x}^s &= \frac{W - 1}{2} \sum_c \bar{V}_c \Bigl( \underbrace{(1 - f_y) (Q_{21} - Q_{11})}_{\text{top}}
+# + \underbrace{f_y (Q_{22} - Q_{12})}_{\text{bottom}} \Bigr) \\
+# \bar{y}^s &= \frac{H - 1}{2} \sum_c \bar{V}_c \Bigl( \underbrace{(1 - f_x) (Q_{12} - Q_{11})}_{\text{left}}
+# + \underbrace{f_x (Q_{22} - Q_{21})}_{\text{right}} \Bigr)
 # \end{align*}
 # $$
 #
@@ -352,11 +352,12 @@ def back_through_the_sampler(run: Run) -> None:
 # \theta_{12} y^t + \theta_{13}$,
 #
 # $$
-# \begin{pmatrix} \bar{\theta}_{11} & \bar{\theta}_{12} & \bar{\theta}_{13} \end{pmatrix}
-# = \sum_{\text{pixels}} \bar{x}^s \begin{pmatrix} x^t & y^t & 1 \end{pmatrix},
-# \qquad
-# \begin{pmatrix} \bar{\theta}_{21} & \bar{\theta}_{22} & \bar{\theta}_{23} \end{pmatrix}
-# = \sum_{\text{pixels}} \bar{y}^s \begin{pmatrix} x^t & y^t & 1 \end{pmatrix}
+# \begin{pmatrix} \bar{\theta}_{11} & \bar{\theta}_{12} & \bar{\theta}_{13} \\
+# \bar{\theta}_{21} & \bar{\theta}_{22} & \bar{\theta}_{23} \end{pmatrix}
+# = \sum_{\text{pixels}} \begin{pmatrix} \bar{x}^s \\ \bar{y}^s \end{pmatrix}
+# \begin{pmatrix}
+# \underbrace{x^t}_{\text{across}} & \underbrace{y^t}_{\text{down}} & \underbrace{1}_{\text{shift}}
+# \end{pmatrix}
 # $$
 #
 # The factors are the *target* coordinates, those of the output, and they are the same for every image. Read as a wish:
@@ -434,7 +435,7 @@ def back_to_theta(run: Run) -> None:
 # affine again. With $A = (L \mid t)$, solve $L x + t = z$ for $x$:
 #
 # $$
-# x = L^{-1} z - L^{-1} t
+# x = \underbrace{L^{-1}}_{\text{linear}} z - \underbrace{L^{-1} t}_{\text{back}}
 # $$
 #
 # Its terms are **linear** and **back**. Nobody will tell the network this answer. We need it to measure how close the

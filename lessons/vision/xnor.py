@@ -668,7 +668,8 @@ def what_a_binary_dot_product_knows(run: Run) -> None:
 # minus (disagreements), or
 #
 # $$
-# \langle H, B \rangle = n - 2 \operatorname{popcount}(h \oplus b)
+# \langle H, B \rangle
+# = \underbrace{n}_{\text{all}} - \underbrace{2 \operatorname{popcount}(h \oplus b)}_{\text{differing}}
 # $$
 #
 # with the signs stored as bits, 1 for $-1$. The exclusive or $\oplus$ marks the places that differ, `popcount` counts
