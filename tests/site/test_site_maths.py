@@ -368,6 +368,8 @@ THIN, MEDIUM, THICK, NONE = 3, 4, 5, 0
         (r"\begin{align*} a &= b \end{align*}", "=", THICK, THICK),
         (r"\begin{align*} &- b \end{align*}", "−", MEDIUM, MEDIUM),
         (r"\lVert a \rVert", "‖", NONE, NONE),
+        (r"a = \lVert b \rVert", "‖", THICK, NONE),
+        (r"\lVert b \rVert = a", "=", THICK, THICK),
     ],
 )
 def test_operators_have_the_spaces_of_tex(latex, sign, left, right):

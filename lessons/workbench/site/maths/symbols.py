@@ -199,5 +199,6 @@ _KINDS: dict[str, Kind] = {
     **dict.fromkeys([*LARGE.values(), *INTEGRALS.values()], Kind.OPERATOR),
     **dict.fromkeys(OPENING.values(), Kind.OPEN),
     **dict.fromkeys(CLOSING.values(), Kind.CLOSE),
+    "‖": Kind.ORDINARY,  # like "|": the same on both sides
     **dict(TYPED.values()),
 }
