@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib.util
 import sys
 import threading
 import webbrowser
@@ -16,11 +15,10 @@ from lessons.anatomy import Lesson
 from lessons.anatomy.text import counted, wrapped
 from lessons.workbench import catalogue, cli, commands, progress, screen
 from lessons.workbench.errors import UsageError
+from lessons.workbench.site import build
 from lessons.workbench.site.runs import StoredRun
 from lessons.workbench.site.server import Server, listen
 from lessons.workbench.site.watch import Tree, in_child, watch
-
-LIBRARIES = ("markdown_it", "mdit_py_plugins", "pygments", "latex2mathml")  # the extra `site`, as it is imported
 
 ROOT = Path(lessons.__path__[0]).parent  # the folder that holds our packages
 SOURCES = ("lessons", "minigrad", "kernels")  # what pages are made of
@@ -31,7 +29,7 @@ def site(args: argparse.Namespace) -> int:
 
     Raises `UsageError` for what cannot be done.
     """
-    _require_libraries()
+    build.require_libraries()
     if args.port is not None and not args.serve:
         raise UsageError("--port is the port to serve on, so it needs --serve")
     server = listen(args.out, args.port, live=args.watch) if args.serve else None  # first: it may be impossible
@@ -53,26 +51,17 @@ def _until_stopped(work: Callable[[], object]) -> int:
     return cli.INTERRUPTED
 
 
-def _require_libraries() -> None:
-    missing = [name for name in LIBRARIES if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UsageError(
-            f"the site needs {', '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed: "
-            'pip install "minigrad[site]", or in a clone pip install -e ".[site]"'
-        )
-
-
 # ---- one build
 
 
 def build_once(args: argparse.Namespace) -> bool:
     """Build the site, say what was done, and return whether every claim of every lesson held."""
-    from lessons.workbench.site.build import build
-
     chosen = [catalogue.find(name) for name in dict.fromkeys(args.names)] or catalogue.all_lessons()
     account = Account(len(chosen))
     try:
-        built = build(chosen, args.out, args.size, fresh=args.fresh, before=account.begin_run, after=account.have_run)
+        built = build.build(
+            chosen, args.out, args.size, fresh=args.fresh, before=account.begin_run, after=account.have_run
+        )
     finally:
         account.close()
     print(*account.lines(screen.width()), sep="\n")
@@ -154,7 +143,7 @@ def _watch(args: argparse.Namespace, server: Server | None) -> None:
     command = ["site", *args.names, "--size", args.size, "--out", str(args.out)]
     opened = False
 
-    def build() -> None:
+    def once_more() -> None:
         nonlocal opened
         first, opened = not opened, True
         code = in_child([*command, *(["--fresh"] if args.fresh and first else [])], ROOT)
@@ -170,4 +159,4 @@ def _watch(args: argparse.Namespace, server: Server | None) -> None:
         threading.Thread(target=server.serve_forever, daemon=True).start()
     files = [Path(name) for name in args.names if name.endswith(".py")]
     tree = Tree([*(ROOT / name for name in SOURCES), *files])
-    watch(tree, build, lambda what: print(style.dim(what), flush=True))
+    watch(tree, once_more, lambda what: print(style.dim(what), flush=True))

@@ -53,6 +53,8 @@
     return hits;
   }
 
+  const stem = (url) => wordsOf(url.replace(/^.*\/|\.html$/g, "")).join("");
+
   // The numbers of the entries that have all words, the best first.  The last word may be the beginning of one, since
   // it is being typed.  A word may stand in the title of the entry's page instead, but not all of them.
   function search(index, text) {
@@ -67,11 +69,13 @@
     });
     const scores = [];
     for (const entry of new Set(hits.flatMap((hit) => [...hit.keys()]))) {
-      const [page, , title, kind] = index.entries[entry];
+      const [page, anchor, title, kind] = index.entries[entry];
       const own = hits.map((hit) => hit.get(entry) ?? 0);
       const here = own.map((quality, k) => quality || ELSEWHERE * (ofPages[k].get(page) ?? 0));
       if (here.some((quality) => quality === 0)) continue;
-      const share = Math.min(1, own.filter((quality) => quality > 0).length / wordsOf(title).length);
+      // How much of the title was typed; of a page's title all of it, if the name of the page was: "rnn".
+      const isName = anchor === "" && stem(index.pages[page][0]) === typed.join("");
+      const share = isName ? 1 : Math.min(1, own.filter((quality) => quality > 0).length / wordsOf(title).length);
       const sum = here.reduce((a, b) => a + b, 0);
       scores.push([entry, (WEIGHTS[kind] ?? 1) * sum * (0.4 + 0.6 * share)]);
     }
