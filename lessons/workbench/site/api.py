@@ -64,7 +64,8 @@ def api_pages(report_problem: Callable[[str], None], lessons: Sequence[Lesson] |
         lessons = all_lessons()
     functions = public_functions()
     yield index_page(functions)
-    used, pieces = uses(lessons), Pieces(report_problem)
+    pieces = Pieces(report_problem)
+    used = uses(lessons, pieces.remembered)
     by_family = [f for _, members in families(functions) for f in members]
     for i, public in enumerate(by_family):
         before = by_family[i - 1] if i else None

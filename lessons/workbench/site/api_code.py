@@ -112,18 +112,18 @@ def signature(public: Public) -> str:
     arguments = [*_parameters(node.args)]
     if public.written.startswith("Tensor.") and arguments and arguments[0].startswith("self"):
         arguments = arguments[1:]
-    returns = "" if node.returns is None else f" -> {ast.unparse(node.returns)}"
+    returns = "" if node.returns is None or _says_nothing(node.returns) else f" -> {ast.unparse(node.returns)}"
     if public.is_op:  # it works on arrays, and is called with tensors
         arguments = [a.replace(": Array", ": Tensor") for a in arguments]
         returns = returns.replace("Array", "Tensor")
-    returns = returns.replace("-> Any", "-> Tensor") if public.family.startswith(_RETURN_TENSORS) else returns
     line = f"{public.short}({', '.join(arguments)}){returns}"
     if len(line) <= 72:
         return line
     return "\n".join([f"{public.short}(", *(f"    {a}," for a in arguments), f"){returns}"])
 
 
-_RETURN_TENSORS: tuple[str, ...] = ()
+def _says_nothing(annotation: ast.expr) -> bool:
+    return isinstance(annotation, ast.Name) and annotation.id == "Any"
 
 
 def _parameters(args: ast.arguments) -> Iterator[str]:
@@ -234,8 +234,17 @@ def _is_a_check(tree: ast.FunctionDef) -> bool:
     return tree.returns is not None and ast.unparse(tree.returns) == "None"
 
 
-def _named(home: types.ModuleType, node: ast.AST) -> Iterator[Any]:
+_NAMED: dict[int, list[Any]] = {}  # by the identity of syntax trees, which are kept for good
+
+
+def _named(home: types.ModuleType, node: ast.AST) -> list[Any]:
     """The functions that a piece of code names, in its order: by themselves, in modules, as methods of a tensor."""
+    if id(node) not in _NAMED:
+        _NAMED[id(node)] = list(_names_in(home, node))
+    return _NAMED[id(node)]
+
+
+def _names_in(home: types.ModuleType, node: ast.AST) -> Iterator[Any]:
     body: Iterable[ast.AST] = node.body if isinstance(node, ast.FunctionDef) else [node]
     for part in body:
         for n in ast.walk(part):

@@ -21,7 +21,8 @@ class Pieces:
 
     def __init__(self, report_problem: Callable[[str], None]) -> None:
         here = Path(__file__).parent
-        makers = [here / "code.py", here / "markup.py", *(here / "maths").glob("*.py")]
+        makers = [here / f"{name}.py" for name in ("code", "markup", "api_catalogue", "api_uses")]
+        makers += (here / "maths").glob("*.py")
         self.remembered = Remembered("api", makers, ["pygments", "latex2mathml"])
         self.report_problem = report_problem
 
@@ -74,8 +75,10 @@ class Gradients:
 
     def without_formula(self, primitive: Primitive, reason: str) -> Iterator[Html]:
         """Why there is none; and where the tape differentiates a formula, that one."""
-        yield element("p", f"There is no single formula, because {reason}.", class_="no-formula")
-        yield from self.traced(primitive)
+        traced = list(self.traced(primitive))
+        said = "The tape differentiates this formula:" if traced else f"There is no single formula: {reason}."
+        yield element("p", said, class_="no-formula")
+        yield from traced
 
     def traced(self, primitive: Primitive) -> Iterator[Html]:
         """The formula that the tape differentiates in place of a kernel (`vjp_of`), if it is one."""

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import ast
 import functools
+import hashlib
 import importlib
 import inspect
+import json
 import pkgutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lessons.workbench.site.anchors import exercise_anchor, lesson_url, part_anchor
 from lessons.workbench.site.api_catalogue import Public, by_identity, by_name, plain
+from lessons.workbench.site.fingerprint import source_file
+from lessons.workbench.site.remembered import Remembered
 
 if TYPE_CHECKING:
     from lessons.anatomy import Lesson
@@ -29,26 +33,34 @@ class Use:
     place: str
 
 
-def uses(lessons: Sequence[Lesson]) -> dict[str, list[Use]]:
+def uses(lessons: Sequence[Lesson], remembered: Remembered) -> dict[str, list[Use]]:
     """For each public function, by the name of its page, the parts and exercises of lessons that call it by name.
 
     Methods do not count: of `x.exp()` nobody can say without running it whose method it is.
     """
     found: dict[str, list[Use]] = {}
     for lesson in lessons:
-        for public, use in _in_lesson(lesson):
-            places = found.setdefault(public.name, [])
+        source = source_file(lesson).read_text(encoding="utf-8")
+        known = sorted(by_name())
+        key = hashlib.sha256("\0".join([lesson.name, source, *known]).encode()).hexdigest()
+        stored = remembered.piece("uses", key, lambda lesson=lesson, source=source: _as_json(lesson, source))
+        for name, use in ((name, Use(*use)) for name, *use in json.loads(stored)):
+            places = found.setdefault(name, [])
             if use not in places:
                 places.append(use)
     return found
 
 
-def _in_lesson(lesson: Lesson) -> Iterator[tuple[Public, Use]]:
-    # Not at the top: they need the extra `site`, which the names of functions do not.
-    from lessons.workbench.site.code import dotted, imported_names
-    from lessons.workbench.site.fingerprint import source_file
+def _as_json(lesson: Lesson, source: str) -> str:
+    found = dict.fromkeys((public.name, *astuple(use)) for public, use in _in_lesson(lesson, source))
+    return json.dumps(list(found))
 
-    tree = ast.parse(Path(source_file(lesson)).read_text(encoding="utf-8"))
+
+def _in_lesson(lesson: Lesson, source: str) -> Iterator[tuple[Public, Use]]:
+    # Not at the top: it needs the extra `site`, which the names of functions do not.
+    from lessons.workbench.site.code import dotted, imported_names
+
+    tree = ast.parse(source)
     names = imported_names(tree)
     parts = {part.name: part.title for part in lesson.parts}
     exercises = {exercise.name for exercise in lesson.exercise_list}

@@ -101,9 +101,14 @@ def module_tree(module: types.ModuleType) -> ast.Module:
     return _parsed(module.__file__)
 
 
+@functools.cache
+def _functions(module: types.ModuleType) -> dict[str, ast.FunctionDef]:
+    return {n.name: n for n in reversed(module_tree(module).body) if isinstance(n, ast.FunctionDef)}
+
+
 def function_tree(module: types.ModuleType, name: str) -> ast.FunctionDef | None:
-    """A function at the top level of a module."""
-    return next((n for n in module_tree(module).body if isinstance(n, ast.FunctionDef) and n.name == name), None)
+    """A function at the top level of a module; of several with one name the first."""
+    return _functions(module).get(name)
 
 
 @dataclass(frozen=True)

@@ -530,7 +530,10 @@ def expression(node: Node, output: str) -> str:
     printer.matrices = any(isinstance(n, Binary) and n.sign == "@" for n in node.walk())
     _name_locals(printer, [node], ())
     lines = [(printer.names[local], printer.show(local.meaning).latex) for local in printer.order]
-    lines.append((words(output), printer.show(node).latex))
+    if isinstance(node, Several):
+        lines += [(f"{words(output)}_{{{i}}}", printer.show(p).latex) for i, p in enumerate(node.parts, 1)]
+    else:
+        lines.append((words(output), printer.show(node).latex))
     body = r" \\ ".join(f"{left} &= {right}" for left, right in lines)
     return rf"\begin{{align*}}{body}\end{{align*}}" if len(lines) > 1 else body.replace(" &= ", " = ", 1)
 

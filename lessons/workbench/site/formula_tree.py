@@ -328,7 +328,7 @@ def _chosen(branches: tuple[tuple[Node, Node], ...], otherwise: Node, values: Va
         return value(otherwise, values)
     (condition, result), rest = branches[0], branches[1:]
     holds = value(condition, values)
-    if not isinstance(holds, (np.ndarray, np.generic)):  # a flag: the other branch may have no meaning
+    if not isinstance(holds, np.ndarray):  # a flag: the other branch may have no meaning
         return value(result, values) if holds else _chosen(rest, otherwise, values)
     with np.errstate(all="ignore"):  # what is not chosen may be 0 / 0
         return np.where(holds, value(result, values), _chosen(rest, otherwise, values))
