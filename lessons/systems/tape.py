@@ -397,8 +397,13 @@ def _(candidate):
 
 # %% [markdown]
 # **Exercise: `gram_backward`.** Two wires again, this time with matrices on them. `y = x @ x.T` holds all scalar
-# products of the rows of $x$. It uses $x$ twice: the wire on the **left** brings back $g x$, the one on the **right**,
-# through the transpose, $g^\top x$. Only if $g$ happens to be symmetric are they equal.
+# products of the rows of $x$. It uses $x$ twice, and the wire on the **right** passes a transpose:
+#
+# $$
+# \bar{x} = \underbrace{g\, x}_{\text{left}} + \underbrace{g^\top x}_{\text{right}}
+# $$
+#
+# Only if $g$ happens to be symmetric are the two equal.
 
 
 # %%

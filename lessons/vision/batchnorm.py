@@ -66,7 +66,7 @@ lesson = Lesson(
 # \mu &= \frac{1}{N} \sum_{i} x_i \\
 # \sigma^2 &= \frac{1}{N} \sum_{i} (x_i - \mu)^2 \\
 # \hat{x}_i &= \frac{x_i - \mu}{\sqrt{\sigma^2 + \epsilon}} \\
-# y_i &= \gamma \hat{x}_i + \beta
+# y_i &= \underbrace{\gamma \hat{x}_i}_{\text{scaled}} + \underbrace{\beta}_{\text{shift}}
 # \end{align*}
 # $$
 #
@@ -278,7 +278,7 @@ def through_y(run: Run) -> None:
 # gradient:
 #
 # $$
-# \frac{\partial L}{\partial \sigma^2}
+# \underbrace{\frac{\partial L}{\partial \sigma^2}}_{\text{dvar}}
 # = -\frac{1}{2} \sum_i \frac{\partial L}{\partial \hat{x}_i} (x_i - \mu) (\sigma^2 + \epsilon)^{-3/2}
 # $$
 #
