@@ -135,6 +135,7 @@ class Lesson:
 
     ``needs`` names the lessons to read before; ``minutes`` is the time of a default run; ``headline`` the one
     sentence that the lesson proves; ``exercises`` the number of exercises that `minigrad dev check` expects.
+    ``cell_size`` is the size of the run where the lesson is executed cell by cell.
     """
 
     name: str
@@ -145,6 +146,7 @@ class Lesson:
     needs: tuple[str, ...] = ()
     minutes: float = 1
     exercises: int | None = None
+    cell_size: str = field(default="quick", init=False, repr=False)
     parts: list[Part] = field(default_factory=list, init=False, repr=False)
     slips: list[Erratum] = field(default_factory=list, init=False, repr=False)
     exercise_list: list[Exercise] = field(default_factory=list, init=False, repr=False)
@@ -376,8 +378,8 @@ class Lesson:
     def _run_in_cell(self, part: Part) -> None:
         from lessons.anatomy.account import account
 
-        if self._cell_run is None:
-            self._cell_run = Run("quick")
+        if self._cell_run is None or self._cell_run.size != self.cell_size:
+            self._cell_run = Run(self.cell_size)
         print("\n".join(account(part.run(self._cell_run))))
 
     def _check_in_cell(self, exercise: Exercise) -> None:

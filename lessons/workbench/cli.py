@@ -182,6 +182,12 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--open", action="store_true", help="open it in a browser")
     command.set_defaults(command=commands.site)
 
+    command = add("notebook", help="a lesson as a Jupyter notebook, which runs where minigrad is installed")
+    _add_name(command)
+    command.add_argument("--out", type=Path, metavar="FILE", help="NAME.ipynb in this folder unless given")
+    command.add_argument("--force", action="store_true", help="overwrite the file if it exists")
+    command.set_defaults(command=commands.notebook)
+
     dev = add("dev", help="for authors of lessons").add_subparsers(metavar="COMMAND", required=True)
     command = dev.add_parser("check", help="prove that every exercise's check can fail")
     _add_name(command, nargs="?")

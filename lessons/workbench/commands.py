@@ -194,6 +194,13 @@ def site(args: argparse.Namespace) -> int:
     return site(args)
 
 
+def notebook(args: argparse.Namespace) -> int:
+    from lessons.workbench.notebook import notebook
+
+    notebook(args)
+    return OK
+
+
 def dev_check(args: argparse.Namespace) -> int:
     from lessons.workbench.devcheck import problems
 
