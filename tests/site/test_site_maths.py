@@ -471,3 +471,23 @@ def test_macros_take_arguments_and_may_use_each_other():
 def test_what_is_wrong_with_a_macro_is_said(latex, words):
     with pytest.raises(MathsError, match=words):
         maths.expand(latex, {r"\norm": "|#1|", r"\loop": r"\loop"})
+
+
+@pytest.mark.parametrize(
+    ("latex", "lit"),
+    [
+        (r"\mu + \hat{x}_i", ["mu: μ", "x_hat: xˆi"]),
+        (r"\frac{\partial L}{\partial \mu} = \bar{\mu}", ["dmu: ∂L∂μ", "dmu: μ¯"]),
+        (r"\frac{\partial L}{\partial \hat{x}_i}", ["dx_hat: ∂L∂xˆi"]),
+        (r"\frac{\partial L}{\partial \mu \partial x}", ["mu: μ"]),
+        (r"\alpha^* A_{jk} y", ["alpha: α∗", "A: Ajk"]),
+        (r"\underbrace{\mu}_{\text{mean}} + \mu", ["mean: μ⏟mean", "mu: μ"]),
+        (r"\text{mu}", ["mu: mu"]),
+        (r"\begin{align*} y &= \mu \end{align*}", ["mu: μ"]),
+        (r"y - \log \operatorname{mu}", []),
+    ],
+)
+def test_names_that_spell_symbols_light_them(latex, lit):
+    names = ("mu", "x_hat", "dmu", "dx_hat", "alpha", "A", "y", "log", "mean")
+    found = [e for e in elements(latex, terms=names).iter() if e.get("data-term")]
+    assert [f"{e.get('data-term')}: {''.join(e.itertext())}" for e in found] == lit
