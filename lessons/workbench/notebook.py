@@ -71,5 +71,6 @@ def _declares(source: str) -> bool:
 
 def _ends_with_a_function(source: str) -> bool:
     """Whether the last line is a decorator that is called on the spot, `lesson.variant(...)(function)`."""
-    last = (ast.parse(source).body or [None])[-1]
+    body = ast.parse(source).body
+    last = body[-1] if body else None
     return isinstance(last, ast.Expr) and isinstance(last.value, ast.Call) and isinstance(last.value.func, ast.Call)
