@@ -56,6 +56,7 @@ def _scaled(name: str, x: Array, alpha: Any) -> Array:
 @method
 @op(broadcasts=True, saves="")
 def add(input: Array, other: Array, *, alpha: Any = 1) -> Array:
+    """`input + alpha * other`."""
     return input + (other if alpha == 1 else _scaled("add", other, alpha))
 
 
@@ -69,6 +70,7 @@ add.defvjp(
 @method
 @op(broadcasts=True, saves="")
 def sub(input: Array, other: Array, *, alpha: Any = 1) -> Array:
+    """`input - alpha * other`."""
     _need_sign("sub", input)
     return input - (other if alpha == 1 else _scaled("sub", other, alpha))
 
@@ -83,6 +85,7 @@ subtract = also_named("subtract", sub)
 
 @op(broadcasts=True, saves="")
 def rsub(input: Array, other: Array, *, alpha: Any = 1) -> Array:
+    """`other - alpha * input`."""
     _need_sign("rsub", input)
     return other - (input if alpha == 1 else _scaled("rsub", input, alpha))
 
@@ -98,6 +101,7 @@ def _need_sign(name: str, x: Array) -> None:
 @method
 @op(broadcasts=True, saves="inputs")
 def mul(input: Array, other: Array) -> Array:
+    """`input * other`."""
     return input * other
 
 
@@ -108,6 +112,7 @@ multiply = also_named("multiply", mul)
 @method
 @op(broadcasts=True)
 def div(input: Array, other: Array, *, rounding_mode: str | None = None) -> Array:
+    """`input / other`; with rounding_mode "trunc" or "floor" rounded towards zero or down."""
     if rounding_mode is not None:
         return _rounded_quotient(input, other, rounding_mode)
     if input.dtype.kind in "biu":
@@ -148,6 +153,7 @@ true_divide = also_named("true_divide", div)
 @method
 @op(broadcasts=True, saves="")
 def floor_divide(input: Array, other: Array) -> Array:
+    """`input / other`, rounded down; without a gradient."""
     _need_divisor("floor_divide", input, other)
     return np.floor_divide(input, other)
 
@@ -155,6 +161,7 @@ def floor_divide(input: Array, other: Array) -> Array:
 @method
 @op(broadcasts=True, saves="inputs")
 def remainder(input: Array, other: Array) -> Array:
+    """What `input` leaves when `other` is taken away a whole number of times; it has the sign of `other`."""
     _need_divisor("remainder", input, other)
     return np.remainder(input, other)
 
@@ -162,6 +169,7 @@ def remainder(input: Array, other: Array) -> Array:
 @method
 @op(broadcasts=True, saves="inputs")
 def fmod(input: Array, other: Array) -> Array:
+    """What `input` leaves when `other` is taken away a whole number of times; it has the sign of `input`."""
     _need_divisor("fmod", input, other)
     return np.fmod(input, other)
 
@@ -188,6 +196,7 @@ fmod.defvjp(
 @method
 @op(broadcasts=True)
 def gcd(input: Array, other: Array) -> Array:
+    """The greatest common divisors of integers."""
     need_integers("gcd", input, other)
     return np.gcd(input, other)
 
@@ -195,6 +204,7 @@ def gcd(input: Array, other: Array) -> Array:
 @method
 @op(broadcasts=True)
 def lcm(input: Array, other: Array) -> Array:
+    """The least common multiples of integers."""
     need_integers("lcm", input, other)
     return np.lcm(input, other)
 
@@ -216,6 +226,7 @@ def need_floats(name: str, *arrays: Array) -> None:
 @method
 @op(saves="")
 def neg(input: Array) -> Array:
+    """`-input`."""
     if input.dtype == np.bool_:
         raise DtypeError("neg: booleans have no negative; write ~x for the logical not")
     return -input
@@ -228,6 +239,7 @@ negative = also_named("negative", neg)
 @method
 @op(broadcasts=True)
 def pow(input: Array, exponent: Array) -> Array:
+    """`input ** exponent`."""
     if input.dtype == np.bool_:
         raise DtypeError("pow: booleans have no powers; convert with x.long()")
     if exponent.ndim == 0 and exponent.dtype.kind in "fc":
@@ -270,12 +282,14 @@ def float_power(input: Tensor, exponent: Any) -> Any:
 @method
 @op(broadcasts=True, saves="inputs")
 def maximum(input: Array, other: Array) -> Array:
+    """The larger of two elements, and nan where either is; both share the gradient of a tie."""
     return np.maximum(input, other)
 
 
 @method
 @op(broadcasts=True, saves="inputs")
 def minimum(input: Array, other: Array) -> Array:
+    """The smaller of two elements, and nan where either is; both share the gradient of a tie."""
     return np.minimum(input, other)
 
 
@@ -357,6 +371,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Any:
 @method
 @op(broadcasts=True, saves="inputs")
 def addcmul(input: Array, tensor1: Array, tensor2: Array, *, value: Any = 1) -> Array:
+    """`input + value * tensor1 * tensor2`."""
     if input.dtype == np.bool_:
         raise DtypeError("addcmul: booleans are not multiplied; convert with x.long()")
     return input + as_element("addcmul", "value", value, input.dtype) * tensor1 * tensor2
@@ -372,6 +387,7 @@ addcmul.defvjp(
 @method
 @op(broadcasts=True, saves="inputs")
 def addcdiv(input: Array, tensor1: Array, tensor2: Array, *, value: Any = 1) -> Array:
+    """`input + value * tensor1 / tensor2`."""
     need_floats("addcdiv", input)
     return input + as_element("addcdiv", "value", value, input.dtype) * tensor1 / tensor2
 
@@ -386,6 +402,7 @@ addcdiv.defvjp(
 @method
 @op(broadcasts=True, saves="inputs")
 def lerp(input: Array, end: Array, weight: Array) -> Array:
+    """The point between `input` and `end`: `input + weight * (end - input)`."""
     need_floats("lerp", input)
     way = end - input
     return np.where(weight < 0.5, input + weight * way, end - way * (1 - weight))  # from the nearer end: both are exact

@@ -26,36 +26,42 @@ _test = op(differentiable=False)
 @method
 @_compare
 def eq(input: Array, other: Array) -> Any:
+    """Where the elements are equal."""
     return input == other
 
 
 @method
 @_compare
 def ne(input: Array, other: Array) -> Any:
+    """Where the elements differ."""
     return input != other
 
 
 @method
 @_compare
 def lt(input: Array, other: Array) -> Any:
+    """Where `input < other`."""
     return input < other
 
 
 @method
 @_compare
 def le(input: Array, other: Array) -> Any:
+    """Where `input <= other`."""
     return input <= other
 
 
 @method
 @_compare
 def gt(input: Array, other: Array) -> Any:
+    """Where `input > other`."""
     return input > other
 
 
 @method
 @_compare
 def ge(input: Array, other: Array) -> Any:
+    """Where `input >= other`."""
     return input >= other
 
 
@@ -72,24 +78,28 @@ greater_equal = also_named("greater_equal", ge)
 @method
 @_compare
 def logical_and(input: Array, other: Array) -> Any:
+    """Where both are true, that is, not zero."""
     return np.logical_and(input, other)
 
 
 @method
 @_compare
 def logical_or(input: Array, other: Array) -> Any:
+    """Where either is true, that is, not zero."""
     return np.logical_or(input, other)
 
 
 @method
 @_compare
 def logical_xor(input: Array, other: Array) -> Any:
+    """Where one of them only is true, that is, not zero."""
     return np.logical_xor(input, other)
 
 
 @method
 @_test
 def logical_not(input: Array) -> Any:
+    """Where the elements are zero."""
     return np.logical_not(input)
 
 
@@ -104,6 +114,7 @@ def _need_bits(name: str, array: Array) -> None:
 @method
 @_compare
 def bitwise_and(input: Array, other: Array) -> Any:
+    """The bits that are set in both."""
     _need_bits("bitwise_and", input)
     return input & other
 
@@ -111,6 +122,7 @@ def bitwise_and(input: Array, other: Array) -> Any:
 @method
 @_compare
 def bitwise_or(input: Array, other: Array) -> Any:
+    """The bits that are set in either."""
     _need_bits("bitwise_or", input)
     return input | other
 
@@ -118,6 +130,7 @@ def bitwise_or(input: Array, other: Array) -> Any:
 @method
 @_compare
 def bitwise_xor(input: Array, other: Array) -> Any:
+    """The bits that are set in one of them only."""
     _need_bits("bitwise_xor", input)
     return input ^ other
 
@@ -125,6 +138,7 @@ def bitwise_xor(input: Array, other: Array) -> Any:
 @method
 @_test
 def bitwise_not(input: Array) -> Any:
+    """All bits turned over; of booleans the logical not."""
     _need_bits("bitwise_not", input)
     return ~input
 
@@ -132,6 +146,7 @@ def bitwise_not(input: Array) -> Any:
 @method
 @_compare
 def bitwise_left_shift(input: Array, other: Array) -> Any:
+    """The bits moved to the left by `other` places."""
     need_integers("bitwise_left_shift", input)
     return input << other
 
@@ -139,6 +154,7 @@ def bitwise_left_shift(input: Array, other: Array) -> Any:
 @method
 @_compare
 def bitwise_right_shift(input: Array, other: Array) -> Any:
+    """The bits moved to the right by `other` places."""
     need_integers("bitwise_right_shift", input)
     return input >> other
 
@@ -149,36 +165,42 @@ def bitwise_right_shift(input: Array, other: Array) -> Any:
 @method
 @_test
 def isnan(input: Array) -> Any:
+    """Where the elements are nan."""
     return np.isnan(input)
 
 
 @method
 @_test
 def isinf(input: Array) -> Any:
+    """Where the elements are inf or -inf."""
     return np.isinf(input)
 
 
 @method
 @_test
 def isposinf(input: Array) -> Any:
+    """Where the elements are inf."""
     return input == np.inf
 
 
 @method
 @_test
 def isneginf(input: Array) -> Any:
+    """Where the elements are -inf."""
     return input == -np.inf
 
 
 @method
 @_test
 def isfinite(input: Array) -> Any:
+    """Where the elements are neither infinite nor nan."""
     return np.isfinite(input)
 
 
 @method
 @_test
 def isreal(input: Array) -> Any:
+    """True everywhere: minigrad has no complex numbers."""
     return np.isreal(input)
 
 

@@ -24,6 +24,7 @@ __all__ = [
 @method
 @op(floating=True, saves="output")
 def exp(input: Array) -> Array:
+    """e to the power of the elements."""
     return np.exp(input)
 
 
@@ -33,6 +34,7 @@ exp.defvjp(lambda g, out, x: g * out)
 @method
 @op(floating=True, saves="output")
 def exp2(input: Array) -> Array:
+    """2 to the power of the elements."""
     return np.exp2(input)
 
 
@@ -42,6 +44,7 @@ exp2.defvjp(lambda g, out, x: g * out * math.log(2))
 @method
 @op(floating=True, saves="inputs")
 def log(input: Array) -> Array:
+    """The natural logarithm."""
     return np.log(input)
 
 
@@ -51,6 +54,7 @@ log.defvjp(lambda g, out, x: g / x)
 @method
 @op(floating=True, saves="inputs")
 def log2(input: Array) -> Array:
+    """The logarithm to base 2."""
     return np.log2(input)
 
 
@@ -60,6 +64,7 @@ log2.defvjp(lambda g, out, x: g / (x * math.log(2)))
 @method
 @op(floating=True, saves="inputs")
 def log10(input: Array) -> Array:
+    """The logarithm to base 10."""
     return np.log10(input)
 
 
@@ -69,6 +74,7 @@ log10.defvjp(lambda g, out, x: g / (x * math.log(10)))
 @method
 @op(floating=True, saves="inputs")
 def log1p(input: Array) -> Array:
+    """log(1 + x), exact also near zero."""
     return np.log1p(input)
 
 
@@ -78,6 +84,7 @@ log1p.defvjp(lambda g, out, x: g / (x + 1))
 @method
 @op(floating=True, saves="output")
 def expm1(input: Array) -> Array:
+    """exp(x) - 1, exact also near zero."""
     return np.expm1(input)
 
 
@@ -87,6 +94,7 @@ expm1.defvjp(lambda g, out, x: g * (out + 1))
 @method
 @op(floating=True, saves="output")
 def sqrt(input: Array) -> Array:
+    """The square root."""
     return np.sqrt(input)
 
 
@@ -96,6 +104,7 @@ sqrt.defvjp(lambda g, out, x: g / (out * 2))
 @method
 @op(floating=True, saves="output")
 def rsqrt(input: Array) -> Array:
+    """1 / sqrt(x)."""
     return 1 / np.sqrt(input)
 
 
@@ -105,6 +114,7 @@ rsqrt.defvjp(lambda g, out, x: g * out**3 * -0.5)
 @method
 @op(floating=True, saves="output")
 def reciprocal(input: Array) -> Array:
+    """1 / x."""
     return 1 / input
 
 
@@ -114,6 +124,7 @@ reciprocal.defvjp(lambda g, out, x: -g * out * out)
 @method
 @op(saves="inputs")
 def square(input: Array) -> Array:
+    """x * x."""
     if input.dtype == np.bool_:
         return input.astype(np.int64)
     return input * input
@@ -125,6 +136,7 @@ square.defvjp(lambda g, out, x: g * x * 2)
 @method
 @op(floating=True, saves="inputs")
 def sin(input: Array) -> Array:
+    """The sine, of radians."""
     return np.sin(input)
 
 
@@ -134,6 +146,7 @@ sin.defvjp(lambda g, out, x: g * x.cos())
 @method
 @op(floating=True, saves="inputs")
 def cos(input: Array) -> Array:
+    """The cosine, of radians."""
     return np.cos(input)
 
 
@@ -143,6 +156,7 @@ cos.defvjp(lambda g, out, x: -g * x.sin())
 @method
 @op(floating=True, saves="output")
 def tan(input: Array) -> Array:
+    """The tangent, of radians."""
     return np.tan(input)
 
 
@@ -152,6 +166,7 @@ tan.defvjp(lambda g, out, x: g * (out * out + 1))
 @method
 @op(floating=True, saves="inputs")
 def asin(input: Array) -> Array:
+    """The arc sine, in radians."""
     return np.arcsin(input)
 
 
@@ -162,6 +177,7 @@ arcsin = also_named("arcsin", asin)
 @method
 @op(floating=True, saves="inputs")
 def acos(input: Array) -> Array:
+    """The arc cosine, in radians."""
     return np.arccos(input)
 
 
@@ -172,6 +188,7 @@ arccos = also_named("arccos", acos)
 @method
 @op(floating=True, saves="inputs")
 def atan(input: Array) -> Array:
+    """The arc tangent, in radians."""
     return np.arctan(input)
 
 
@@ -182,6 +199,7 @@ arctan = also_named("arctan", atan)
 @method
 @op(floating=True, saves="inputs")
 def sinh(input: Array) -> Array:
+    """The hyperbolic sine."""
     return np.sinh(input)
 
 
@@ -191,6 +209,7 @@ sinh.defvjp(lambda g, out, x: g * x.cosh())
 @method
 @op(floating=True, saves="inputs")
 def cosh(input: Array) -> Array:
+    """The hyperbolic cosine."""
     return np.cosh(input)
 
 
@@ -200,6 +219,7 @@ cosh.defvjp(lambda g, out, x: g * x.sinh())
 @method
 @op(floating=True, saves="output")
 def tanh(input: Array) -> Array:
+    """The hyperbolic tangent."""
     return np.tanh(input)
 
 
@@ -209,6 +229,7 @@ tanh.defvjp(lambda g, out, x: g * (1 - out * out))
 @method
 @op(floating=True, saves="inputs")
 def asinh(input: Array) -> Array:
+    """The inverse of the hyperbolic sine."""
     return np.arcsinh(input)
 
 
@@ -219,6 +240,7 @@ arcsinh = also_named("arcsinh", asinh)
 @method
 @op(floating=True, saves="inputs")
 def acosh(input: Array) -> Array:
+    """The inverse of the hyperbolic cosine."""
     return np.arccosh(input)
 
 
@@ -229,6 +251,7 @@ arccosh = also_named("arccosh", acosh)
 @method
 @op(floating=True, saves="inputs")
 def atanh(input: Array) -> Array:
+    """The inverse of the hyperbolic tangent."""
     return np.arctanh(input)
 
 
@@ -251,6 +274,7 @@ def rad2deg(input: Tensor) -> Any:
 @method
 @op(floating=True, saves="output")
 def sigmoid(input: Array) -> Array:
+    """The logistic function, 1 / (1 + exp(-x))."""
     return 1 / (1 + np.exp(-input))  # far below zero, exp overflows to inf, and 1 / inf is the 0 it should be
 
 
@@ -260,6 +284,7 @@ sigmoid.defvjp(lambda g, out, x: g * out * (1 - out))
 @method
 @op(saves="inputs")
 def relu(input: Array) -> Array:
+    """max(x, 0); its gradient at 0 is 0."""
     if input.dtype == np.bool_:
         raise DtypeError("relu: booleans have no sign, got bool; convert with x.float()")
     return np.maximum(input, 0)
@@ -271,6 +296,7 @@ relu.defvjp(lambda g, out, x: _where(0.0, g, condition=x._array <= 0))  # 0 at t
 @method
 @op(saves="inputs")
 def abs(input: Array) -> Array:
+    """|x|; its gradient at 0 is 0."""
     if input.dtype == np.bool_:
         raise DtypeError("abs: booleans have no sign, got bool; convert with x.float()")
     return np.abs(input)
@@ -283,6 +309,7 @@ absolute = also_named("absolute", abs)
 @method
 @op(saves="")
 def sign(input: Array) -> Array:
+    """1 where x > 0, -1 where x < 0, and 0 elsewhere, also for nan."""
     if input.dtype == np.bool_:
         return input.copy()
     return (input > 0).astype(input.dtype) - (input < 0)  # np.sign(nan) is nan, but 0 in PyTorch
@@ -310,24 +337,28 @@ def positive(input: Tensor) -> Any:
 @method
 @op(saves="")
 def floor(input: Array) -> Array:
+    """The nearest whole number below, or the number itself."""
     return _rounded("floor", np.floor, input)
 
 
 @method
 @op(saves="")
 def ceil(input: Array) -> Array:
+    """The nearest whole number above, or the number itself."""
     return _rounded("ceil", np.ceil, input)
 
 
 @method
 @op(saves="")
 def trunc(input: Array) -> Array:
+    """The number without its fraction: rounded towards zero."""
     return _rounded("trunc", np.trunc, input)
 
 
 @method
 @op(saves="")
 def round(input: Array, *, decimals: int = 0) -> Array:
+    """The nearest whole number, of halves the even one; or the nearest number with so many `decimals`."""
     if decimals == 0:
         return _rounded("round", np.rint, input)
     if isinstance(decimals, bool) or not isinstance(decimals, int):
@@ -352,6 +383,7 @@ fix = also_named("fix", trunc)
 @method
 @op(saves="")
 def frac(input: Array) -> Array:
+    """The fraction, with the sign of the number: x - trunc(x)."""
     need_floats("frac", input)
     return input - np.trunc(input)
 

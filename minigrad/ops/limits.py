@@ -18,12 +18,14 @@ __all__ = ["clamp", "clamp_max", "clamp_min", "clip", "fmax", "fmin"]
 @method
 @op(broadcasts=True, saves="inputs")
 def fmax(input: Array, other: Array) -> Array:
+    """The larger of two elements, and where one is nan the other; `input` gets the gradient of a tie."""
     return np.fmax(input, other)
 
 
 @method
 @op(broadcasts=True, saves="inputs")
 def fmin(input: Array, other: Array) -> Array:
+    """The smaller of two elements, and where one is nan the other; `input` gets the gradient of a tie."""
     return np.fmin(input, other)
 
 
@@ -51,6 +53,7 @@ fmin.defvjp(
 @method
 @op(broadcasts=True, saves="inputs")
 def clamp_min(input: Array, min: Array) -> Array:
+    """Every element, but at least `min`; see `clamp`."""
     _need_order("clamp_min", input)
     return np.maximum(input, min)
 
@@ -58,6 +61,7 @@ def clamp_min(input: Array, min: Array) -> Array:
 @method
 @op(broadcasts=True, saves="inputs")
 def clamp_max(input: Array, max: Array) -> Array:
+    """Every element, but at most `max`; see `clamp`."""
     _need_order("clamp_max", input)
     return np.minimum(input, max)
 

@@ -27,6 +27,7 @@ __all__ = [
 @method
 @op(floating=True, saves="inputs")
 def erf(input: Array) -> Array:
+    """The error function, 2 / sqrt(pi) times the integral of exp(-t * t) from 0 to x."""
     return approximations.erf(input)
 
 
@@ -36,6 +37,7 @@ erf.defvjp(lambda g, out, x: g * ((-x * x).exp() * (2 / math.sqrt(math.pi))))
 @method
 @op(floating=True, saves="inputs")
 def erfc(input: Array) -> Array:
+    """1 - erf(x), exact also where erf(x) is nearly 1."""
     return approximations.erfc(input)
 
 
@@ -45,6 +47,7 @@ erfc.defvjp(lambda g, out, x: g * ((-x * x).exp() * (-2 / math.sqrt(math.pi))))
 @method
 @op(floating=True, saves="output")
 def erfinv(input: Array) -> Array:
+    """The inverse of `erf`."""
     return approximations.erfinv(input)
 
 
@@ -57,12 +60,14 @@ erfinv.defvjp(lambda g, out, x: g * ((out * out).exp() * (math.sqrt(math.pi) / 2
 @method
 @op(floating=True, saves="inputs")
 def lgamma(input: Array) -> Array:
+    """The logarithm of |gamma(x)|."""
     return approximations.lgamma(input)
 
 
 @method
 @op(floating=True, saves="inputs")
 def digamma(input: Array) -> Array:
+    """The derivative of `lgamma`."""
     return approximations.polygamma(0, input)
 
 

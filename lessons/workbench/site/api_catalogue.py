@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lessons.workbench.site.formula import function_tree
+from lessons.workbench.site.torch_twin import ELSEWHERE
 
 # Where public functions live, as PyTorch names the places: (module, what stands before the name, torch's name of it).
 PLACES = (
@@ -81,7 +82,7 @@ def public_functions() -> tuple[Public, ...]:
                 entries[key] = (before + short, function, [])
     for key, methods in names.items():
         if key in entries:
-            entries[key][2].extend(f"Tensor.{m}" for m in methods)
+            entries[key][2].extend(f"Tensor.{m}" for m in sorted(methods, key=lambda m: m != entries[key][0]))
     found = [_public(name, function, others) for name, function, others in entries.values()]
     return (*found, *_only_methods(set(entries)))
 
@@ -110,7 +111,12 @@ def _public(name: str, function: Any, others: list[str]) -> Public:
 
 
 def _better(name: str, others: list[str], written: str) -> str:
-    """Of several names in one place, the one under which it is written: abs and not absolute."""
+    """Of several names in one place, the one under which it is written: abs and not absolute.
+
+    What PyTorch has in another place has its page under that name, if it is one of ours too: Tensor.expand.
+    """
+    if ELSEWHERE.get(name) in others:
+        return ELSEWHERE[name]
     before = name.rpartition(".")[0]
     same = [n for n in (name, *others) if n.rpartition(".")[0] == before]
     return next((n for n in same if n.rpartition(".")[2] == written), name)

@@ -43,7 +43,7 @@ def uses(lessons: Sequence[Lesson], remembered: Remembered) -> dict[str, list[Us
         source = source_file(lesson).read_text(encoding="utf-8")
         known = sorted(by_name())
         key = hashlib.sha256("\0".join([lesson.name, source, *known]).encode()).hexdigest()
-        stored = remembered.piece("uses", key, lambda lesson=lesson, source=source: _as_json(lesson, source))
+        stored = remembered.piece("uses", key, functools.partial(_as_json, lesson, source))
         for name, use in ((name, Use(*use)) for name, *use in json.loads(stored)):
             places = found.setdefault(name, [])
             if use not in places:

@@ -402,7 +402,10 @@ class Scope:
         if any(type(op) not in _SIGNS for op in node.ops):
             raise NoFormula("the code does more than compute")
         pairs = [Compared(_SIGNS[type(op)], a, b) for op, a, b in zip(node.ops, parts, parts[1:], strict=False)]
-        return functools.reduce(lambda a, b: Joined("and", a, b), pairs)
+        joined: Node = pairs[0]
+        for pair in pairs[1:]:
+            joined = Joined("and", joined, pair)
+        return joined
 
     def name(self, name: str) -> Node:
         if name in self.names:
@@ -455,7 +458,7 @@ class Scope:
         )
 
     def item(self, whole: Node, index: ast.expr) -> Node:
-        if isinstance(whole, Several) and isinstance(index, ast.Constant):
+        if isinstance(whole, Several) and isinstance(index, ast.Constant) and isinstance(index.value, int):
             return whole.parts[index.value]
         if isinstance(whole, Code):
             return Code(f"{whole.text}[{_inner(index)}]", whole.module, whole.renamed)

@@ -1,4 +1,7 @@
-"""PyTorch's function of the same name, and the address of its documentation."""
+"""PyTorch's function of the same name, and the address of its documentation.
+
+The lists were read from PyTorch's docs/source/*.md; a test compares the names with an installed PyTorch.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,35 @@ from dataclasses import dataclass
 
 DOCUMENTATION = "https://docs.pytorch.org/docs/stable/"
 
-# What PyTorch does not have at all.
-OURS = frozenset({"nn.functional.binary_conv2d", "numerical_gradient", "op", "warmup"})
+# What PyTorch does not have; of `x[index]` there is no function.
+OURS = frozenset({"nn.functional.binary_conv2d", "numerical_gradient", "op", "warmup", "getitem"})
 
 # What PyTorch has in another place than we do.
 ELSEWHERE = {
-    "backward": "torch.autograd.backward",
-    "grad": "torch.autograd.grad",
-    "gradcheck": "torch.autograd.gradcheck",
-    "gradgradcheck": "torch.autograd.gradgradcheck",
+    "backward": "autograd.backward",
+    "grad": "autograd.grad",
+    "gradcheck": "autograd.gradcheck",
+    "gradgradcheck": "autograd.gradgradcheck",
+    "linear": "nn.functional.linear",
+    "one_hot": "nn.functional.one_hot",
+    **{name: f"Tensor.{name}" for name in ("expand", "expand_as", "repeat", "reshape_as", "to", "view", "view_as")},
+}
+
+# What PyTorch documents under another of its names.
+DOCUMENTED_AS = {
+    "autograd.gradcheck": "autograd.gradcheck.gradcheck",
+    "autograd.gradgradcheck": "autograd.gradcheck.gradgradcheck",
+    "log_softmax": "nn.functional.log_softmax",
+    "pdist": "nn.functional.pdist",
+    "relu": "nn.functional.relu",
+    **{name: f"Tensor.{name}" for name in ("index_fill", "index_put", "masked_fill", "masked_scatter")},
 }
 
 # What PyTorch has and does not document.
-WITHOUT_PAGE: frozenset[str] = frozenset()
+WITHOUT_PAGE = frozenset({
+    "clamp_max", "clamp_min", "gru_cell", "lstm_cell", "put", "rnn_relu_cell", "rnn_tanh_cell", "rsub", "scalar_tensor",
+    "Tensor.data", "Tensor.grad_fn", "nn.functional.channel_shuffle", "nn.functional.multi_head_attention_forward",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -33,14 +52,13 @@ def twin(name: str) -> Twin | None:
     """PyTorch's function for one of ours; None where there is none.  A link is no request: nothing is fetched."""
     if name in OURS:
         return None
-    theirs = ELSEWHERE.get(name, f"torch.{name}")
-    return Twin(theirs, "" if theirs in WITHOUT_PAGE else _address(theirs))
+    theirs = ELSEWHERE.get(name, name)
+    return Twin(f"torch.{theirs}", "" if theirs in WITHOUT_PAGE else _address(DOCUMENTED_AS.get(theirs, theirs)))
 
 
 def _address(theirs: str) -> str:
-    if theirs.startswith("torch.nn.init."):
-        return f"{DOCUMENTATION}nn.init.html#{theirs}"
-    if theirs.startswith(("torch.autograd.gradcheck", "torch.autograd.gradgradcheck")):
-        module = "gradcheck"
-        return f"{DOCUMENTATION}generated/torch.autograd.{module}.{theirs.rpartition('.')[2]}.html"
-    return f"{DOCUMENTATION}generated/{theirs}.html"
+    if theirs.startswith("nn.init."):
+        return f"{DOCUMENTATION}nn.init.html#torch.{theirs}"
+    if theirs in ("Tensor.T", "Tensor.mT"):
+        return f"{DOCUMENTATION}tensors.html#torch.{theirs}"
+    return f"{DOCUMENTATION}generated/torch.{theirs}.html"
