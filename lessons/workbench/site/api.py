@@ -5,6 +5,7 @@ Nothing is run: all that stands on a page is read from the code, from the names 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ from lessons.workbench.site.api_code import (
     signature,
     source_of,
 )
-from lessons.workbench.site.api_gradient import Gradients, Pieces
+from lessons.workbench.site.api_gradient import Gradients, Pieces, row
 from lessons.workbench.site.api_uses import Use, modules, uses
 from lessons.workbench.site.docstrings import Docstring, blocks, inline, parsed, section
 from lessons.workbench.site.markup import EMPTY, Html, Link, Mark, Page, element, joined
@@ -194,17 +195,17 @@ class FunctionPage:
             joined([element("h3", name), section(name, content, _link_from_api)])
             for name, content in documentation.sections
         ]
-        return element(
+        head = element(
             "div",
             element("p", element("a", "All functions", href="index.html"), class_="subject"),
-            element("h1", element("code", element("span", where, class_="where-from"), short)),
+            element("h1", element("code", element("span", breakable(where), class_="where-from"), breakable(short))),
             element("p", inline(documentation.summary, _link_from_api), class_="headline"),
-            snippet(signature(self.public)),
-            blocks(documentation.body, _link_from_api, snippet),
-            *sections,
-            element("dl", *self.facts(), class_="facts"),
             class_="head",
         )
+        about = [blocks(documentation.body, _link_from_api, snippet), *sections]
+        facts = element("dl", *self.facts(), class_="facts")
+        how = [snippet(signature(self.public)), facts] if any(about) else [snippet(signature(self.public))]
+        return joined([head, row(about if any(about) else [facts], how)])
 
     def facts(self) -> list[Html]:
         """Terms and their meanings: PyTorch's twin, other names, modules, gradients, kernels."""
@@ -282,8 +283,7 @@ class FunctionPage:
         if not self.public.is_op:
             ops = _codes([p.written for p in mine])
             head.append(element("p", "What is recorded here, beside public functions: ", ops, ".", class_="legend"))
-        parts = Gradients(self.public, self.pieces).of(mine)
-        return "gradient", "Gradient", element("section", *head, parts)
+        return "gradient", "Gradient", Gradients(self.public, self.pieces).of(mine, head)
 
     def code(self) -> tuple[str, str, Html] | None:
         """The function itself, and the forwards of the ops behind it."""
@@ -297,8 +297,7 @@ class FunctionPage:
             for primitive in self.calls.primitives:
                 forward = source_of(primitive.home, primitive.written)
                 behind += [] if forward is None else [snippet(forward.text)]
-        content = element("section", element("h2", "Code", id="code"), place, snippet(source.text), *behind)
-        return "code", "Code", content
+        return "code", "Code", row([element("h2", "Code", id="code"), place], [snippet(source.text), *behind])
 
     def lessons(self) -> tuple[str, str, Html] | None:
         """The places in lessons where it is used, by lesson."""
@@ -311,7 +310,12 @@ class FunctionPage:
             more = f" and {len(mine) - 6} more" if len(mine) > 6 else ""
             items.append(element("li", f"{mine[0].title}: ", places, more))
         head = element("h2", "In the lessons", id="lessons")
-        return "lessons", "In the lessons", element("section", head, element("ul", *items))
+        return "lessons", "In the lessons", row([head, element("ul", *items)], [])
+
+
+def breakable(name: str) -> Html:
+    """A long name that may go on in the next line, after a dot or an underscore."""
+    return joined(re.split(r"(?<=[._])(?=[A-Za-z])", name), Html("<wbr>"))
 
 
 def _codes(names: Sequence[str]) -> Html:

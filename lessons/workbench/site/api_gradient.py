@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 from lessons.workbench.site.api_catalogue import Public, by_identity, is_op, plain
 from lessons.workbench.site.api_code import Primitive, Source, definition, gradient_source, primitive_of, public_twin
 from lessons.workbench.site.formula import NoFormula, expression_of, formula_of
-from lessons.workbench.site.formula_latex import Written, expression, plain_name, written
+from lessons.workbench.site.formula_latex import Written, barred, expression, plain_name, written
 from lessons.workbench.site.formula_tree import Apply
 from lessons.workbench.site.markup import EMPTY, Html, element, joined
 from lessons.workbench.site.remembered import Remembered
@@ -44,6 +45,23 @@ class Pieces:
             return EMPTY
 
 
+WIDE = 42  # letters in a line of a formula, beyond which it does not fit beside its code
+
+
+def row(notes: Sequence[Html], work: Sequence[Html], stacked: bool = False) -> Html:
+    """What is said, and beside it, where there is room, the code; `stacked` puts the code below in any case."""
+    parts = [element("div", *notes, class_="prose"), *([element("div", *work, class_="work")] if work else [])]
+    return element("div", *parts, class_="row stacked" if stacked else "row")
+
+
+def _width(latex: str) -> int:
+    """About how many letters the longest line of a formula has; a fraction has one line above the other."""
+    lines = re.split(
+        r"\\\\", re.sub(r"\\(?:begin|end)\{[a-z*]+\}|\\(?:bar|overline|frac|operatorname|text)\b", "", latex)
+    )
+    return max(len(re.sub(r"\\[A-Za-z]+|[\\{}\s^_&]", "", line)) for line in lines)
+
+
 @dataclass
 class Gradients:
     """What one page says about the gradients of its ops; a function that several of them share is shown once."""
@@ -51,27 +69,31 @@ class Gradients:
     public: Public
     pieces: Pieces
     shown: set[Source] = field(default_factory=set)
+    explained: set[str] = field(default_factory=set)
 
-    def of(self, primitives: Sequence[Primitive]) -> Html:
-        """The gradients of these ops, one after the other."""
-        return joined(part for primitive in primitives for part in self.one(primitive))
+    def of(self, primitives: Sequence[Primitive], head: Sequence[Html]) -> Html:
+        """The gradients of these ops, one after the other; `head` stands above the first."""
+        return joined(self.one(p, [] if i else head) for i, p in enumerate(primitives))
 
-    def one(self, primitive: Primitive) -> Iterator[Html]:
-        """Heading, formula, legend and code of one op."""
+    def one(self, primitive: Primitive, head: Sequence[Html]) -> Html:
+        """Heading, formula and legend of one op, beside its code."""
         assert primitive.derivative is not None
+        notes = list(head)
         if not self.public.is_op:
-            yield element("h3", "The op ", element("code", primitive.written))
+            notes.append(element("h3", "The op ", element("code", primitive.written)))
+        wide = False
         try:
             formula = written(formula_of(primitive.op, primitive.home, primitive.derivative))
         except NoFormula as reason:
-            yield from self.without_formula(primitive, str(reason))
+            notes += self.without_formula(primitive, str(reason))
         else:
-            yield self.equation(formula.latex, primitive)
-            yield element("p", *self.legend(formula, primitive), class_="legend")
-            yield from self.operators(formula, primitive)
+            wide = _width(formula.latex) > WIDE
+            notes.append(self.equation(formula.latex, primitive))
+            notes.append(element("p", *self.legend(formula, primitive), class_="legend"))
+            notes += self.operators(formula, primitive)
         new = [source for source in gradient_source(primitive) if source not in self.shown]
         self.shown.update(new)
-        yield self.pieces.snippet("\n\n\n".join(source.text for source in new))
+        return row(notes, [self.pieces.snippet("\n\n\n".join(source.text for source in new))], stacked=wide)
 
     def without_formula(self, primitive: Primitive, reason: str) -> Iterator[Html]:
         """Why there is none; and where the tape differentiates a formula, that one."""
@@ -105,8 +127,12 @@ class Gradients:
         def symbol(latex: str) -> Html:
             return self.mathml(latex, primitive)
 
-        yield joined([symbol(formula.output), " is the output, ", symbol(rf"\bar{{{formula.output}}}")])
-        yield " the gradient that arrives at it"
+        first, *others = formula.outputs
+        if others:
+            yield joined([joined([symbol(o) for o in formula.outputs], ", "), " are the outputs"])
+            yield ", under a bar the gradients that arrive at them"
+        else:
+            yield joined([symbol(first), " is the output, ", symbol(barred(first)), " the gradient that arrives at it"])
         callers = primitive.op.required if self.public.is_op else ()
         for (latex, code), parameter in zip(formula.symbols, callers, strict=False):
             if code != parameter:
@@ -125,11 +151,13 @@ class Gradients:
         behind: list[Html] = []
         for operator in formula.operators:
             meaning = self.meaning(operator)
-            if meaning is not None:
+            if meaning is not None and operator.name not in self.explained:
+                self.explained.add(operator.name)
                 rows += [element("dt", element("code", plain_name(operator))), element("dd", meaning)]
             own = primitive_of(operator.function) if is_op(operator.function) else None
-            if own is not None and own.op is not primitive.op:
+            if own is not None and own.op is not primitive.op and own.written not in self.explained:
                 behind += self.traced(own)
+                self.explained.add(own.written)
         yield element("dl", *rows, class_="entries operators") if rows else EMPTY
         yield from behind
 

@@ -79,7 +79,9 @@ def blocks(words: str, link: Link, example: Callable[[str], Html]) -> Html:
 
 def _block(piece: str, link: Link, example: Callable[[str], Html]) -> Html:
     lines = piece.splitlines()
-    if all(line.startswith("    ") or not line for line in lines) or (len(lines) == 1 and _EQUATION.match(piece)):
+    if len(lines) == 1 and _EQUATION.match(piece):
+        return element("p", element("code", piece))
+    if all(line.startswith("    ") or not line for line in lines):
         return example(inspect.cleandoc("\n" + piece))
     if lines[0].startswith("- "):
         items = re.split(r"\n- ", piece[2:])

@@ -155,7 +155,7 @@ class Printer:
 
     def sum(self, node: Node) -> str:
         written = ""
-        for positive, term in _terms(node, True):
+        for positive, term in self.terms(node, True):
             shown = self.show(term)
             latex = shown.latex
             if latex.startswith("-"):
@@ -165,6 +165,15 @@ class Printer:
             sign = ("+" if written else "") if positive else "-"
             written += f" {sign} {latex}" if written else f"{sign}{latex}"
         return written
+
+    def terms(self, node: Node, positive: bool) -> list[tuple[bool, Node]]:
+        """The terms of a sum, each with whether it is added; a sum that only the code names is part of it."""
+        match self.bare(node):
+            case Binary("+", left, right):
+                return [*self.terms(left, positive), *self.terms(right, positive)]
+            case Binary("-", left, right):
+                return [*self.terms(left, positive), *self.terms(right, not positive)]
+        return [(positive, node)]
 
     def bare(self, node: Node) -> Node:
         """What a name stands for, if it is not shown as a name; and so without what does not show."""
@@ -379,15 +388,6 @@ class _Factors:
         factors.append((node, 1))
 
 
-def _terms(node: Node, positive: bool) -> list[tuple[bool, Node]]:
-    match node:
-        case Binary("+", left, right):
-            return [*_terms(left, positive), *_terms(right, positive)]
-        case Binary("-", left, right):
-            return [*_terms(left, positive), *_terms(right, not positive)]
-    return [(positive, node)]
-
-
 def _is_product_of_matrices(node: Node, printer: Printer) -> bool:
     bare = printer.bare(node)
     return isinstance(bare, Binary) and bare.sign == "@"
@@ -497,7 +497,7 @@ class Written:
     """A formula as LaTeX, and what its symbols stand for: (LaTeX, name in the code) of every symbol worth a word."""
 
     latex: str
-    output: str  # LaTeX of the output
+    outputs: tuple[str, ...]  # LaTeX of the output, or of several
     symbols: tuple[tuple[str, str], ...]
     matrices: bool
     indicators: bool
@@ -516,12 +516,18 @@ def written(formula: Formula) -> Written:
     latex = rf"\begin{{align*}}{body}\end{{align*}}" if len(lines) > 1 else body.replace(" &= ", " = ", 1)
     return Written(
         latex,
-        printer.output,
+        _outputs(nodes) or (printer.output,),
         tuple((name(n), n) for n in (*formula.signature.inputs,)),
         printer.matrices,
         any(isinstance(n, Indicator) for node in nodes for n in node.walk()),
         tuple({plain_name(n): n for node in nodes for n in node.walk() if isinstance(n, Apply)}.values()),
     )
+
+
+def _outputs(nodes: list[Node]) -> tuple[str, ...]:
+    """The outputs that the code gives names of their own, in their order."""
+    found = {n.index: n for node in nodes for n in node.walk() if isinstance(n, Output) and n.whole.role == "output"}
+    return tuple(name(found[i].name) for i in sorted(found))
 
 
 def expression(node: Node, output: str) -> str:
@@ -571,7 +577,8 @@ def _name_locals(printer: Printer, nodes: list[Node], inputs: tuple[str, ...]) -
     for node in nodes:
         _count(node, count)
     last = {n.otherwise for n in every if isinstance(n, Cases)}
-    taken: Counter[str] = Counter({name(n.name): 1 for n in every if isinstance(n, (Symbol, Output))})
+    taken: Counter[str] = Counter({name(n.name): 1 for n in every if isinstance(n, Symbol)})
+    taken.update({output_symbol(n.name, n.whole) for n in every if isinstance(n, Output)})
     taken[printer.output] = 1
 
     def visit(node: Node) -> None:
