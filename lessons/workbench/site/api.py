@@ -5,7 +5,6 @@ Nothing is run: all that stands on a page is read from the code, from the names 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -23,7 +22,7 @@ from lessons.workbench.site.api_code import (
     signature,
     source_of,
 )
-from lessons.workbench.site.api_gradient import Gradients, Pieces, row
+from lessons.workbench.site.api_gradient import Gradients, Pieces, breakable, row
 from lessons.workbench.site.api_uses import Use, modules, uses
 from lessons.workbench.site.docstrings import Docstring, blocks, inline, parsed, section
 from lessons.workbench.site.markup import EMPTY, Html, Link, Mark, Page, element, joined
@@ -282,7 +281,7 @@ class FunctionPage:
         head: list[Html] = [element("h2", "Gradient", id="gradient")]
         if not self.public.is_op:
             ops = _codes([p.written for p in mine])
-            head.append(element("p", "What is recorded here, beside public functions: ", ops, ".", class_="legend"))
+            head.append(element("p", "The tape records, beside public functions: ", ops, ".", class_="legend"))
         return "gradient", "Gradient", Gradients(self.public, self.pieces).of(mine, head)
 
     def code(self) -> tuple[str, str, Html] | None:
@@ -311,11 +310,6 @@ class FunctionPage:
             items.append(element("li", f"{mine[0].title}: ", places, more))
         head = element("h2", "In the lessons", id="lessons")
         return "lessons", "In the lessons", row([head, element("ul", *items)], [])
-
-
-def breakable(name: str) -> Html:
-    """A long name that may go on in the next line, after a dot or an underscore."""
-    return joined(re.split(r"(?<=[._])(?=[A-Za-z])", name), Html("<wbr>"))
 
 
 def _codes(names: Sequence[str]) -> Html:

@@ -190,10 +190,7 @@ def calls(public: Public) -> Calls:
     """What a public function calls; an op, which works on arrays, calls nothing but kernels."""
     if public.is_op:
         return Calls((), ())
-    found: dict[int, Any] = {}
-    node = definition(public.home, public.written)
-    if node is not None:
-        _follow(public.home, node, found, set())
+    found = _called(public)
     publics: list[Public] = []
     primitives: list[Primitive] = []
     for value in found.values():
@@ -202,11 +199,21 @@ def calls(public: Public) -> Calls:
             publics.append(known)
         elif is_op(value) and known is None and (primitive := primitive_of(value)) is not None:
             twin = public_twin(primitive)
-            if twin is None or twin is public:
+            if twin is None or twin is public or id(value) not in _called(twin):
                 primitives.append(primitive)
             elif twin not in publics:
                 publics.append(twin)
     return Calls(tuple(dict.fromkeys(publics)), tuple(primitives))
+
+
+@functools.cache
+def _called(public: Public) -> dict[int, Any]:
+    """By identity what a public function calls, itself or through private functions."""
+    found: dict[int, Any] = {}
+    node = definition(public.home, public.written)
+    if node is not None and not public.is_op:
+        _follow(public.home, node, found, set())
+    return found
 
 
 def public_twin(primitive: Primitive) -> Public | None:

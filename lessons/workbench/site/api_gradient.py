@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -54,6 +55,11 @@ def row(notes: Sequence[Html], work: Sequence[Html], stacked: bool = False) -> H
     return element("div", *parts, class_="row stacked" if stacked else "row")
 
 
+def breakable(name: str) -> Html:
+    """A long name that may go on in the next line, after a dot or an underscore."""
+    return joined(re.split(r"(?<=[._])(?=[A-Za-z])", name), Html("<wbr>"))
+
+
 def _width(latex: str) -> int:
     """About how many letters the longest line of a formula has; a fraction has one line above the other."""
     lines = re.split(
@@ -70,6 +76,7 @@ class Gradients:
     pieces: Pieces
     shown: set[Source] = field(default_factory=set)
     explained: set[str] = field(default_factory=set)
+    widest: int = 0  # letters in the longest line of the formulas of one op
 
     def of(self, primitives: Sequence[Primitive], head: Sequence[Html]) -> Html:
         """The gradients of these ops, one after the other; `head` stands above the first."""
@@ -81,19 +88,19 @@ class Gradients:
         notes = list(head)
         if not self.public.is_op:
             notes.append(element("h3", "The op ", element("code", primitive.written)))
-        wide = False
+        self.widest = 0
         try:
             formula = written(formula_of(primitive.op, primitive.home, primitive.derivative))
         except NoFormula as reason:
             notes += self.without_formula(primitive, str(reason))
         else:
-            wide = _width(formula.latex) > WIDE
             notes.append(self.equation(formula.latex, primitive))
             notes.append(element("p", *self.legend(formula, primitive), class_="legend"))
             notes += self.operators(formula, primitive)
         new = [source for source in gradient_source(primitive) if source not in self.shown]
         self.shown.update(new)
-        return row(notes, [self.pieces.snippet("\n\n\n".join(source.text for source in new))], stacked=wide)
+        code = self.pieces.snippet("\n\n\n".join(source.text for source in new))
+        return row(notes, [code], stacked=self.widest > WIDE)
 
     def without_formula(self, primitive: Primitive, reason: str) -> Iterator[Html]:
         """Why there is none; and where the tape differentiates a formula, that one."""
@@ -114,6 +121,8 @@ class Gradients:
         yield self.equation(expression(value, primitive.written.strip("_")), primitive)
 
     def equation(self, latex: str, primitive: Primitive) -> Html:
+        """A formula on lines of its own."""
+        self.widest = max(self.widest, _width(latex))
         return element("div", self.mathml(latex, primitive, display=True), class_="equation scrolls")
 
     def mathml(self, latex: str, primitive: Primitive, display: bool = False) -> Html:
@@ -138,6 +147,9 @@ class Gradients:
             if code != parameter:
                 yield joined(["; ", symbol(latex), " is ", element("code", parameter)])
         yield "."
+        if formula.first_of_several:
+            bar = barred(f"{first}")
+            yield joined([" There are several outputs; ", symbol(bar + "_{1}"), " belongs to the first."])
         if formula.matrices:
             yield joined(
                 [" ", symbol(r"\odot"), " multiplies element by element; side by side, matrices are multiplied."]
@@ -150,14 +162,15 @@ class Gradients:
         rows: list[Html] = []
         behind: list[Html] = []
         for operator in formula.operators:
+            if operator.name in self.explained:
+                continue
+            self.explained.add(operator.name)
             meaning = self.meaning(operator)
-            if meaning is not None and operator.name not in self.explained:
-                self.explained.add(operator.name)
-                rows += [element("dt", element("code", plain_name(operator))), element("dd", meaning)]
+            if meaning is not None:
+                rows += [element("dt", element("code", breakable(plain_name(operator)))), element("dd", meaning)]
             own = primitive_of(operator.function) if is_op(operator.function) else None
-            if own is not None and own.op is not primitive.op and own.written not in self.explained:
+            if own is not None and own.op is not primitive.op:
                 behind += self.traced(own)
-                self.explained.add(own.written)
         yield element("dl", *rows, class_="entries operators") if rows else EMPTY
         yield from behind
 
@@ -179,12 +192,12 @@ class Gradients:
         about = (function.__doc__ or "").strip().split("\n\n")[0]
         if about:
             return joined([" ".join(about.split()).replace("`", "")])
-        import inspect
-
         home = inspect.getmodule(function)
         tree = None if home is None else definition(home, function.__name__)
-        if tree is None or not isinstance(tree.body[-1], ast.Return) or tree.body[-1].value is None:
+        if home is None or tree is None:
             return None
+        if len(tree.body) == 1 and isinstance(tree.body[0], ast.Return) and tree.body[0].value is not None:
+            return element("code", ast.unparse(tree.body[0].value))
         parameters = ", ".join(a.arg for a in (*tree.args.args, *tree.args.kwonlyargs))
-        code = ast.unparse(tree.body[-1].value)
-        return element("code", code) if len(tree.body) == 1 else joined(["of ", element("code", parameters)])
+        place = f"{home.__name__.replace('.', '/')}.py:{tree.lineno}"
+        return joined([element("code", f"{function.__name__}({parameters})"), " in ", element("code", place)])

@@ -502,6 +502,7 @@ class Written:
     matrices: bool
     indicators: bool
     operators: tuple[Apply, ...]  # the functions of the engine that it names
+    first_of_several: bool  # it uses the gradient of the first of several outputs that have no names
 
 
 def written(formula: Formula) -> Written:
@@ -521,13 +522,18 @@ def written(formula: Formula) -> Written:
         printer.matrices,
         any(isinstance(n, Indicator) for node in nodes for n in node.walk()),
         tuple({plain_name(n): n for node in nodes for n in node.walk() if isinstance(n, Apply)}.values()),
+        any(
+            isinstance(n, Item) and isinstance(n.operand, Symbol) and n.operand.role == "cotangent"
+            for node in nodes
+            for n in node.walk()
+        ),
     )
 
 
 def _outputs(nodes: list[Node]) -> tuple[str, ...]:
     """The outputs that the code gives names of their own, in their order."""
     found = {n.index: n for node in nodes for n in node.walk() if isinstance(n, Output) and n.whole.role == "output"}
-    return tuple(name(found[i].name) for i in sorted(found))
+    return tuple(name(found[i].name) for i in sorted(found)) if set(found) == set(range(len(found))) else ()
 
 
 def expression(node: Node, output: str) -> str:
