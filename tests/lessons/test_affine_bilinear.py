@@ -266,6 +266,18 @@ def test_frames_of_the_slider_are_turned_and_scaled(run):
             assert not theta[:, 2].any()
 
 
+def test_a_frame_of_the_slider_lies_where_the_matrix_reads():
+    frame = figures.ReadingFrame(it.halved(it.photograph()))
+    theta = it.affine(np.array([[0.0, -0.5], [0.5, 0.0]]), tx=0.5)
+    frame.draw(theta, np.full((2, 2, 3), 7.0))
+    corners = {(x, y): (0.5 - 0.5 * y, 0.5 * x) for x in (-1, 1) for y in (-1, 1)}
+    assert {tuple(place) for place in frame.frame.get_xy().tolist()} == set(corners.values())
+    assert (*frame.corner.get_xdata(), *frame.corner.get_ydata()) == corners[-1, -1], "the upper left one is marked"
+    assert (frame.read.get_array() == 7).all()
+    assert frame.matrix.get_text() == "[ 0.00 -0.50  0.5 ]\n[ 0.50  0.00  0.0 ]"
+    assert frame.area.get_text().endswith("0.25")
+
+
 def test_what_a_frame_reads_is_what_the_slider_says():
     photo = it.halved(it.photograph())
     clockwise = it.warp(photo, it.turned_frame(90, 1))

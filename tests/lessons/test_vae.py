@@ -212,5 +212,5 @@ def test_every_frame_of_the_slider_shows_what_its_own_latents_are_decoded_to():
         patched.setattr(again, "slider", lambda name, axes, draw, **rest: [draw(a, b) for a in stops for b in stops])
         vae.slide_through(again, model, np.zeros((10, 2)), np.zeros((10, 196)), np.arange(10))
     assert len(asked) == 36
-    for z, image in asked[::7]:
+    for z, image in asked:
         assert np.allclose(vae.decoded(model, z[None])[0], image, atol=1e-6)

@@ -25,6 +25,7 @@ TOY = Path(__file__).resolve().parents[1] / "lessons" / "toy.py"
 def cache(tmp_path, monkeypatch):
     folder = tmp_path / "cache"
     monkeypatch.setenv("MINIGRAD_DATA", str(folder))
+    monkeypatch.chdir(tmp_path)  # where no `lessons` can be imported from
     return folder
 
 
@@ -272,6 +273,17 @@ def test_old_runs_are_removed_when_nobody_can_be_reading_them(toy, quickly):
     newest = again(toy, fresh=True).folder
     assert [folder for folder in folders if folder.is_dir()] == folders[-(runs.KEPT - 1) :]
     assert newest.is_dir()
+
+
+def test_a_long_run_that_is_still_at_work_is_left_alone(toy, cache, quickly):
+    at_work = cache / "runs" / "toy-quick" / f"{runs.WORKING}abc"
+    at_work.mkdir(parents=True)
+    for _ in range(runs.KEPT + 1):
+        long_ago = time.time() - 2 * runs.SPARED
+        os.utime(again(toy, fresh=True).folder, (long_ago, long_ago))
+        os.utime(at_work, (long_ago - 1, long_ago - 1))
+    again(toy, fresh=True)
+    assert at_work.is_dir()
 
 
 def test_two_builds_at_once_both_get_a_whole_run(toy):

@@ -38,9 +38,8 @@
       }
       const place = axes.reduce((before, { input, shown }) => before * shown.length + Number(input.value), 0);
       const atStart = axes.every(({ input, start }) => Number(input.value) === start);
-      wanted = atStart ? still : frames[place];
-      if (atStart) picture.src = still; // which is sharper than its frame
-      else if (load(wanted).complete) picture.src = wanted;
+      wanted = atStart ? still : frames[place]; // the still is sharper than its frame
+      if (wanted !== picture.getAttribute("src") && load(wanted).complete) picture.src = wanted;
     }
 
     function loadAll() {
