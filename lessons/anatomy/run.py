@@ -29,8 +29,8 @@ ShowProgress = Callable[[Iterable[Any], str, "int | None"], Iterable[Any]]
 
 SIZES = ("quick", "default", "full")
 LAST_FRAME = 2000  # milliseconds for which an animation shows its last frame at least
-SLIDER_DPI = 100  # of the frames of a slider, of which there are many
-SLIDER_COLOURS = 64
+LINES_DPI, PHOTOGRAPH_DPI = 120, 100  # of the frames of a slider, of which there are many
+LINES_COLOURS = 64
 
 
 @dataclass(frozen=True)
@@ -497,25 +497,28 @@ def _slider_files(
         return draw(*(axis.values[k] for axis, k in zip(axes, place, strict=True)))
 
     still = _png(figure(start), 150, alt)
-    first = _pixels(figure(places[0]))
-    as_webp = min(_as_lines, _as_photograph, key=lambda encode: len(encode(first)))
+    first = _pixels(figure(places[0]), PHOTOGRAPH_DPI)
+    lines = len(_as_lines(first)) < len(_as_photograph(first))
+    as_webp, dpi = (_as_lines, LINES_DPI) if lines else (_as_photograph, PHOTOGRAPH_DPI)
     frames = []
+    sizes = set()
     for place in places:
-        pixels = _pixels(figure(place))
-        if pixels.shape != first.shape:
-            raise ValueError(f"slider {name!r}: the frames must all have one size")
+        pixels = _pixels(figure(place), dpi)
         frames.append(as_webp(pixels))
+        sizes.add(pixels.shape)
+    if len(sizes) > 1:
+        raise ValueError(f"slider {name!r}: the frames must all have one size")
     yield ".png", still
     for place, frame in zip(places, frames, strict=True):
         yield "".join(f"-{k:02d}" for k in place) + ".webp", frame
     yield from _data_file(data)
 
 
-def _pixels(fig: MatplotlibFigure) -> np.ndarray:
+def _pixels(fig: MatplotlibFigure, dpi: int) -> np.ndarray:
     """A figure as an array (H, W, 3) of bytes: without a PNG in between, which would take longer than to draw it."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    fig.set_dpi(SLIDER_DPI)
+    fig.set_dpi(dpi)
     canvas = FigureCanvasAgg(fig)
     canvas.draw()
     return np.array(canvas.buffer_rgba())[..., :3]
@@ -526,7 +529,7 @@ def _as_lines(pixels: np.ndarray) -> bytes:
     from PIL import Image  # Matplotlib needs Pillow, so it is there
 
     webp = io.BytesIO()
-    few = Image.fromarray(pixels).quantize(SLIDER_COLOURS, dither=Image.Dither.NONE)
+    few = Image.fromarray(pixels).quantize(LINES_COLOURS, dither=Image.Dither.NONE)
     few.convert("RGB").save(webp, "WEBP", lossless=True, quality=20, method=2)
     return webp.getvalue()
 
