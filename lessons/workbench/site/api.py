@@ -226,7 +226,7 @@ class FunctionPage:
             facts.append(("In modules", _codes([f"nn.{c}" for c in classes])))
         if self.calls.public:
             links = [element("a", element("code", p.name), href=f"{p.name}.html") for p in self.calls.public]
-            facts.append(("Its code calls", joined(links, ", ")))
+            facts.append(("Built on", joined(links, ", ")))
         facts += self.orders()
         facts += self.kernels()
         return [part for term, meaning in facts for part in (element("dt", term), element("dd", meaning))]
@@ -304,7 +304,7 @@ class FunctionPage:
             return None
         items = []
         for lesson in dict.fromkeys(use.lesson for use in self.used):
-            mine = [use for use in self.used if use.lesson == lesson]
+            mine = list({use.place: use for use in reversed(self.used) if use.lesson == lesson}.values())[::-1]
             places = joined([element("a", use.place, href=f"../{use.url}") for use in mine[:6]], ", ")
             more = f" and {len(mine) - 6} more" if len(mine) > 6 else ""
             items.append(element("li", f"{mine[0].title}: ", places, more))

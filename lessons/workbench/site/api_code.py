@@ -8,7 +8,7 @@ import importlib
 import inspect
 import textwrap
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -253,27 +253,79 @@ def _named(home: types.ModuleType, node: ast.AST) -> list[Any]:
 
 def _names_in(home: types.ModuleType, node: ast.AST) -> Iterator[Any]:
     body: Iterable[ast.AST] = node.body if isinstance(node, ast.FunctionDef) else [node]
+    arrays = _arrays(node) if isinstance(node, ast.FunctionDef) else frozenset()
     for part in body:
-        for n in ast.walk(part):
+        for n in _without_checks(part):
             if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load):
-                value = home.__dict__.get(n.id)
-                if callable(value) and not isinstance(value, type):
-                    yield value
+                yield from _functions_in(home.__dict__.get(n.id))
             elif isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name):
                 owner = home.__dict__.get(n.value.id)
                 if isinstance(owner, types.ModuleType) and owner.__name__.startswith("minigrad"):
-                    value = getattr(owner, n.attr, None)
-                    if callable(value) and not isinstance(value, type):
-                        yield value
+                    yield from _functions_in(getattr(owner, n.attr, None))
             if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute):
-                method = _method(home, n.func)
+                method = None if _is_array(n.func.value, arrays) else _method(home, n.func)
                 if method is not None:
                     yield method.function
 
 
+def _without_checks(node: ast.AST) -> Iterator[ast.AST]:
+    """Everything below a node but what only looks: tests that raise, and what makes Python numbers."""
+    if isinstance(node, ast.If) and all(isinstance(s, ast.Raise) for s in node.body):
+        for part in node.orelse:
+            yield from _without_checks(part)
+        return
+    if isinstance(node, ast.Raise):
+        return
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("int", "bool", "float"):
+        return
+    yield node
+    for child in ast.iter_child_nodes(node):
+        yield from _without_checks(child)
+
+
+def _functions_in(value: Any) -> Iterator[Any]:
+    """A function, or those in a table of functions."""
+    if isinstance(value, dict):
+        value = tuple(value.values())
+    for each in value if isinstance(value, tuple) else (value,):
+        if callable(each) and not isinstance(each, type):
+            yield each
+
+
+def _arrays(node: ast.FunctionDef) -> frozenset[str]:
+    """The names in a function that stand for NumPy arrays: by annotation, or computed with NumPy."""
+    args = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
+    found = {a.arg for a in args if a.annotation is not None and "Array" in ast.unparse(a.annotation)}
+    for n in ast.walk(node):
+        if isinstance(n, ast.Assign) and _is_array(n.value, found):
+            for target in n.targets:
+                found |= {t.id for t in ast.walk(target) if isinstance(t, ast.Name)}
+        elif isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name) and "Array" in ast.unparse(n.annotation):
+            found.add(n.target.id)
+    return frozenset(found)
+
+
+def _is_array(node: ast.expr, arrays: Collection[str]) -> bool:
+    """Whether an expression is made with NumPy or of arrays; what makes a tensor of them ends that."""
+    match node:
+        case ast.Name(id=name):
+            return name in arrays or name == "np"
+        case ast.Call(func=ast.Name(id="from_array" | "as_tensor" | "tensor" | "where" | "_where")):
+            return False
+        case ast.Attribute(value=value, attr=attr):
+            return attr in ("_array", "shape") or _is_array(value, arrays)
+        case ast.Call(func=func):
+            return _is_array(func, arrays)
+        case ast.BinOp(left=left, right=right):
+            return _is_array(left, arrays) or _is_array(right, arrays)
+        case ast.Compare(left=left) | ast.Subscript(value=left) | ast.UnaryOp(operand=left):
+            return _is_array(left, arrays)
+    return False
+
+
 def _method(home: types.ModuleType, func: ast.Attribute) -> Public | None:
-    """The method of Tensor that is called, if it can be no method of an array, a text or a dict."""
-    if func.attr in _NOT_OPS or any(isinstance(n, ast.Attribute) and n.attr == "_array" for n in ast.walk(func.value)):
+    """The method of Tensor that is called, if it can be no method of a text, a list or a dict."""
+    if func.attr in _NOT_OPS:
         return None
     if isinstance(func.value, ast.Name) and isinstance(home.__dict__.get(func.value.id), types.ModuleType):
         return None

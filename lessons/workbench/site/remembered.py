@@ -14,7 +14,8 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lessons.data.files import DataError, data_folder
+from lessons.data.errors import DataError
+from lessons.data.files import data_folder
 
 KEPT = 3  # files: several checkouts may share the folder
 
