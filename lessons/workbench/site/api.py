@@ -204,7 +204,9 @@ class FunctionPage:
         about = [blocks(documentation.body, _link_from_api, snippet), *sections]
         facts = element("dl", *self.facts(), class_="facts")
         how = [snippet(signature(self.public)), facts] if any(about) else [snippet(signature(self.public))]
-        return joined([head, row(about if any(about) else [facts], how)])
+        # On a phone, how it is called comes before what is said about it; on wide screens it stands beside it.
+        notes = element("div", *(about if any(about) else [facts]), class_="prose")
+        return joined([head, element("div", element("div", *how, class_="work"), notes, class_="row call")])
 
     def facts(self) -> list[Html]:
         """Terms and their meanings: PyTorch's twin, other names, modules, gradients, kernels."""
@@ -260,6 +262,7 @@ class FunctionPage:
     def kernels(self) -> list[tuple[str, Html]]:
         """The compiled versions."""
         found = [kernels_of(p.home, p.written) for p in self.primitives()]
+        found += [] if self.public.is_op else [kernels_of(self.public.home, self.public.written)]
         names = list(dict.fromkeys(name for k in found for name in k.names))
         if not names:
             return []

@@ -110,7 +110,7 @@ def signature(public: Public) -> str:
     if node is None:
         return f"{public.short}{inspect.signature(plain(public.function))}"
     arguments = [*_parameters(node.args)]
-    if public.written.startswith("Tensor.") and arguments and arguments[0].startswith("self"):
+    if public.name.startswith("Tensor."):  # called as x.name(...)
         arguments = arguments[1:]
     returns = "" if node.returns is None or _says_nothing(node.returns) else f" -> {ast.unparse(node.returns)}"
     if public.is_op:  # it works on arrays, and is called with tensors
@@ -352,23 +352,21 @@ def _entrance(name: str) -> tuple[bool, bool]:
     function = getattr(importlib.import_module("kernels"), name)
     module = inspect.getmodule(function)
     assert module is not None
-    imported = {
-        n.module
-        for tree in _with_helpers(module, name)
-        for n in ast.walk(tree)
-        if isinstance(n, ast.ImportFrom) and n.module
-    } | {
-        f"{n.module}.{a.name}"
-        for tree in _with_helpers(module, name)
-        for n in ast.walk(tree)
-        if isinstance(n, ast.ImportFrom) and n.module
-        for a in n.names
-    }
+    imported = {name for tree in _with_helpers(module, name) for n in ast.walk(tree) for name in _imported(n)}
     gpu = {"kernels.cuda.array", "kernels.cuda.device", "kernels.cuda.to_host", "kernels.cuda"}
     return (
         any(m.startswith("kernels.cpu") for m in imported),
         any(m.startswith("kernels.cuda") and m not in gpu for m in imported),
     )
+
+
+def _imported(node: ast.AST) -> Iterator[str]:
+    """The modules that an import inside a function names."""
+    if isinstance(node, ast.Import):
+        yield from (a.name for a in node.names)
+    elif isinstance(node, ast.ImportFrom) and node.module:
+        yield node.module
+        yield from (f"{node.module}.{a.name}" for a in node.names)
 
 
 def _with_helpers(module: types.ModuleType, name: str, depth: int = 2) -> Iterator[ast.FunctionDef]:
@@ -383,21 +381,37 @@ def _with_helpers(module: types.ModuleType, name: str, depth: int = 2) -> Iterat
 
 
 def kernels_of(home: types.ModuleType, written: str) -> Kernels:
-    """The kernels that a forward calls."""
+    """The kernels that a function calls, itself or through private functions."""
     entrances = set(importlib.import_module("kernels").__all__)
     names: dict[str, None] = {}
-    for tree in _with_helpers(home, written):
+    for module, tree in _private(home, written, set()):
         for n in ast.walk(tree):
             if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name) and n.attr in entrances:
-                owner = home.__dict__.get(n.value.id)
+                owner = module.__dict__.get(n.value.id)
                 if isinstance(owner, types.ModuleType) and owner.__name__.split(".")[0] == "kernels":
                     names[n.attr] = None
             elif isinstance(n, ast.Name) and n.id in entrances:
-                function = home.__dict__.get(n.id)
+                function = module.__dict__.get(n.id)
                 if (getattr(function, "__module__", None) or "").startswith("kernels."):
                     names[n.id] = None
     found = [_entrance(name) for name in names]
     return Kernels(tuple(names), any(cpu for cpu, _ in found), any(cuda for _, cuda in found))
+
+
+def _private(
+    home: types.ModuleType, written: str, seen: set[tuple[str, str]]
+) -> Iterator[tuple[types.ModuleType, ast.FunctionDef]]:
+    """A function and the private ones that it calls, each with its module."""
+    tree = definition(home, written)
+    if tree is None or (home.__name__, written) in seen:
+        return
+    seen.add((home.__name__, written))
+    yield home, tree
+    for value in _named(home, tree):
+        if isinstance(value, types.FunctionType) and value.__module__.startswith("minigrad."):
+            module = inspect.getmodule(value)
+            if module is not None and id(value) not in by_identity():
+                yield from _private(module, value.__name__, seen)
 
 
 @functools.cache

@@ -182,8 +182,7 @@ class Gradients:
             public = public_twin(own)
         if public is not None:
             same = public is self.public
-            code = element("code", public.name)
-            return joined(["the function of this page"]) if same else element("a", code, href=f"{public.name}.html")
+            return None if same else element("a", element("code", public.name), href=f"{public.name}.html")
         return self.definition(operator)
 
     def definition(self, operator: Apply) -> Html | None:
