@@ -175,6 +175,23 @@ def test_helpers_are_what_a_lesson_imports_and_what_that_imports(tmp_path, monke
     assert {path.relative_to(tmp_path).as_posix() for path in found} == set(sources) - never
 
 
+def test_imports_are_found_wherever_they_stand():
+    places = {
+        "if x:\n    import lessons.a\nelif y:\n    import lessons.b\nelse:\n    import lessons.c\n": "abc",
+        "try:\n    import lessons.a\nexcept E:\n    import lessons.b\nelse:\n    import lessons.c\n": "abc",
+        "try:\n    pass\nfinally:\n    import lessons.a\n": "a",
+        "class C:\n    def f(self):\n        with x:\n            import lessons.a\n": "a",
+        "for x in y:\n    while x:\n        import lessons.a\n    else:\n        import lessons.b\n": "ab",
+        "match x:\n    case 1:\n        import lessons.a\n": "a",
+        "async def f():\n    async for x in y:\n        from lessons import a as b\n": "a",
+        "from . import a\nfrom .b import c\n": "ab",
+        "import numpy\n": "",
+    }
+    for source, names in places.items():
+        found = fingerprint._imported(source.encode(), "lessons") - {"lessons", "lessons.b.c"}
+        assert found == {f"lessons.{name}" for name in names}, source
+
+
 def test_real_lessons_lead_to_their_helpers_and_data():
     found = fingerprint.fingerprint(catalogue.find("vae"))
     for name in (

@@ -92,7 +92,7 @@ def _data_beside(file: Path) -> Iterator[Path]:
 def _imported(source: bytes, package: str) -> frozenset[str]:
     """The modules of `lessons` that a source imports, wherever the import stands; names that are none among them."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in _statements(ast.parse(source).body):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -102,6 +102,14 @@ def _imported(source: bytes, package: str) -> frozenset[str]:
     ours = {name for name in found if name.split(".")[0] == "lessons"}
     parents = {".".join(name.split(".")[:count]) for name in ours for count in range(1, name.count(".") + 1)}
     return frozenset(ours | parents)
+
+
+def _statements(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
+    """Statements and all inside them, but no expressions, which are most of a tree."""
+    for node in body:
+        yield node
+        for inside in ("body", "handlers", "cases", "orelse", "finalbody"):
+            yield from _statements(getattr(node, inside, ()))
 
 
 def _file_of(module: str) -> Path | None:
@@ -138,7 +146,7 @@ def _code_digest(source: bytes) -> str:
     except (tokenize.TokenError, SyntaxError):
         return _digest([source])  # it will not load either, and its run will say why
     kept = (t for t in tokens if t.type != tokenize.NL and not (t.type == tokenize.COMMENT and t.start[1] == 0))
-    return _digest(part for t in kept for part in (str(t.type).encode(), t.string.encode()))
+    return _digest(["\0".join(f"{t.type} {t.string}" for t in kept).encode()])  # no source has a zero in it
 
 
 def _digest(parts: Iterable[bytes]) -> str:
