@@ -40,11 +40,18 @@ def pages(problems):
 
 @pytest.mark.parametrize(
     ("place", "library"),
-    [("", minigrad), ("nn.functional.", minigrad.nn.functional), ("linalg.", minigrad.linalg)],
+    [
+        ("", minigrad),
+        ("nn.functional.", minigrad.nn.functional),
+        ("linalg.", minigrad.linalg),
+        ("nn.", minigrad.nn),
+        ("optim.", minigrad.optim),
+        ("data.", minigrad.data),
+    ],
 )
 def test_every_public_function_has_a_page(place, library):
-    functions = [n for n in library.__all__ if api_catalogue._is_function(getattr(library, n))]
-    assert len(functions) > 20
+    functions = [n for n in library.__all__ if api_catalogue._is_shown(library.__name__, n, getattr(library, n))]
+    assert len(functions) > 10
     for name in functions:
         assert plain(by_name()[place + name].function) is plain(getattr(library, name))
 
@@ -136,7 +143,7 @@ def test_pages_are_small(pages):
     sizes = {url: len(markup.shell(page).encode()) for url, page in pages.items()}
     assert sum(sizes.values()) < 4_000_000
     assert max(size for url, size in sizes.items() if url != "api/index.html") < 30_000
-    assert sizes["api/index.html"] < 150_000
+    assert sizes["api/index.html"] < 200_000
 
 
 def test_a_page_says_what_there_is_to_know(pages):
@@ -155,7 +162,7 @@ def test_a_page_says_what_there_is_to_know(pages):
 
 
 def test_a_function_without_gradient_says_so(pages):
-    assert "none: its results do not change smoothly" in pages["api/eq.html"].body
+    assert "<dt>Gradient</dt><dd>none</dd>" in pages["api/eq.html"].body
     assert "<math" not in pages["api/eq.html"].body
 
 
@@ -201,6 +208,14 @@ def test_a_formula_that_cannot_be_shown_is_a_problem(monkeypatch):
         ("exp", "exp(input: Tensor) -> Tensor"),
         ("sum", "sum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None)"),
         ("Tensor.fill_", "fill_(value: Any) -> Tensor"),
+        (
+            "nn.Conv1d",
+            "Conv1d(in_channels: int, out_channels: int, kernel_size: Sizes, stride: Sizes = 1, padding: Padding = 0, "
+            "dilation: Sizes = 1, groups: int = 1, bias: bool = True, padding_mode: str = 'zeros', dtype: Any = None, "
+            "*, generator: Generator | None = None)",
+        ),
+        ("nn.ReLU", "ReLU(inplace: bool = False)"),
+        ("nn.Tanh", "Tanh()"),
         ("linalg.vecdot", "vecdot(x: Tensor, y: Tensor, *, dim: int = -1)"),
     ],
 )

@@ -111,7 +111,7 @@ def index_page(functions: Sequence[Public]) -> Page:
         element("h1", "All functions"),
         element(
             "p",
-            f"The {count} public functions and methods of minigrad, by the file in which they are written. Names, "
+            f"The {count} public functions and classes of minigrad, by the file in which they are written. Names, "
             "arguments and numbers are PyTorch's; each page shows the code, and the gradient as code and as a formula.",
             class_="headline",
         ),
@@ -225,10 +225,9 @@ class FunctionPage:
             facts.append(("On a tensor", _codes(forms)))
         classes = modules().get(self.public.name, ())
         if classes:
-            facts.append(("In modules", _codes([f"nn.{c}" for c in classes])))
+            facts.append(("In modules", _links(classes)))
         if self.calls.public:
-            links = [element("a", element("code", p.name), href=f"{p.name}.html") for p in self.calls.public]
-            facts.append(("Built on", joined(links, ", ")))
+            facts.append(("Built on", _links([p.name for p in self.calls.public])))
         facts += self.orders()
         facts += self.kernels()
         return [part for term, meaning in facts for part in (element("dt", term), element("dd", meaning))]
@@ -253,10 +252,10 @@ class FunctionPage:
         """Whether there are gradients, and gradients of gradients."""
         own = self.primitives()
         if self.public.is_op and own and not own[0].differentiable:
-            return [("Gradient", joined(["none: its results do not change smoothly with its arguments"]))]
+            return [("Gradient", joined(["none"]))]
         with_gradient = [p for p in own if p.differentiable]
         if with_gradient and all(every_order(p) for p in with_gradient):
-            return [("Gradients", joined(["of every order: they are made of ops that have gradients themselves"]))]
+            return [("Gradients", joined(["of every order"]))]
         return []
 
     def kernels(self) -> list[tuple[str, Html]]:
@@ -313,6 +312,10 @@ class FunctionPage:
             items.append(element("li", f"{mine[0].title}: ", places, more))
         head = element("h2", "In the lessons", id="lessons")
         return "lessons", "In the lessons", row([head, element("ul", *items)], [])
+
+
+def _links(names: Sequence[str]) -> Html:
+    return joined([element("a", element("code", name), href=f"{name}.html") for name in names], ", ")
 
 
 def _codes(names: Sequence[str]) -> Html:

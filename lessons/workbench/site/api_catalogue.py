@@ -14,24 +14,23 @@ from typing import Any
 from lessons.workbench.site.formula import function_tree
 from lessons.workbench.site.torch_twin import ELSEWHERE
 
-# Where public functions live, as PyTorch names the places: (module, what stands before the name, torch's name of it).
+# Where public functions and classes live; what stands before their names is the module without "minigrad.".
 PLACES = (
-    ("minigrad", "", "torch"),
-    ("minigrad.nn.functional", "nn.functional.", "torch.nn.functional"),
-    ("minigrad.linalg", "linalg.", "torch.linalg"),
-    ("minigrad.autograd.functional", "autograd.functional.", "torch.autograd.functional"),
-    ("minigrad.nn.init", "nn.init.", "torch.nn.init"),
-    ("minigrad.nn.utils", "nn.utils.", "torch.nn.utils"),
-)
+    "minigrad", "minigrad.nn.functional", "minigrad.linalg", "minigrad.autograd.functional", "minigrad.nn",
+    "minigrad.nn.init", "minigrad.nn.utils", "minigrad.optim", "minigrad.optim.lr_scheduler", "minigrad.data",
+)  # fmt: skip
+
+# Of the classes at the top those that are used like functions; `Tensor` and `tensor` would be one file on some disks.
+SWITCHES = ("enable_grad", "no_grad", "set_grad_enabled")
 
 
 @dataclass(frozen=True)
 class Public:
-    """A public function.
+    """A public function or class.
 
     Args:
         name: under which its page is found: "exp", "nn.functional.conv2d", "Tensor.backward".
-        function: an op or a function.
+        function: an op, a function or a class.
         others: its other names, "absolute" or "Tensor.abs".
         home: the module where it is written.
         written: its name there, "_matmul"; for methods of Tensor "Tensor.backward".
@@ -54,6 +53,11 @@ class Public:
         return self.home.__name__
 
     @property
+    def is_class(self) -> bool:
+        """Whether it is a class: a module, an optimiser, a data set."""
+        return inspect.isclass(self.function)
+
+    @property
     def is_op(self) -> bool:
         """Whether it is one op, with vjps of its own."""
         return is_op(self.function)
@@ -61,7 +65,7 @@ class Public:
 
 def plain(function: Any) -> Any:
     """The function as it is written: of an op its forward, of a checked function the one inside."""
-    return inspect.unwrap(getattr(function, "forward", function))
+    return inspect.unwrap(function.forward if is_op(function) else function)
 
 
 @functools.cache
@@ -69,11 +73,11 @@ def public_functions() -> tuple[Public, ...]:
     """All public functions, by place and then by name."""
     names = _method_names()
     entries: dict[int, tuple[str, Any, list[str]]] = {}
-    for module_name, before, _ in PLACES:
-        module = importlib.import_module(module_name)
+    for place in PLACES:
+        module, before = importlib.import_module(place), f"{place}.".removeprefix("minigrad.")
         for short in _exported(module):
             function = getattr(module, short)
-            if not _is_function(function):
+            if not _is_shown(place, short, function):
                 continue
             key = id(plain(function))
             if key in entries:
@@ -93,7 +97,9 @@ def _exported(module: types.ModuleType) -> list[str]:
     return sorted(n for n in names if not isinstance(getattr(module, n), types.ModuleType))
 
 
-def _is_function(value: Any) -> bool:
+def _is_shown(place: str, short: str, value: Any) -> bool:
+    if inspect.isclass(value):
+        return place != "minigrad" or short in SWITCHES
     return is_op(value) or inspect.isfunction(value)
 
 

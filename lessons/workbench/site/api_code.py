@@ -41,6 +41,8 @@ class Primitive:
         return self.derivative is not None
 
 
+LONGEST_CLASS = 30  # lines; of a longer one, a page shows the method that computes
+
 # --- source -----------------------------------------------------------------------------------------------------------
 
 
@@ -61,15 +63,17 @@ def _piece(module: types.ModuleType, first: int, last: int, without: ast.stmt | 
     return Source(path, textwrap.dedent("\n".join(kept)), first, last)
 
 
-def definition(home: types.ModuleType, written: str) -> ast.FunctionDef | None:
-    """The syntax tree of a function or a method ("Tensor.backward")."""
+def definition(home: types.ModuleType, written: str) -> ast.FunctionDef | ast.ClassDef | None:
+    """The syntax tree of a function, a class or a method ("Tensor.backward")."""
     owner, _, name = written.rpartition(".")
+    classes = {n.name: n for n in module_tree(home).body if isinstance(n, ast.ClassDef)}
     if not owner:
-        return function_tree(home, name)
-    for node in module_tree(home).body:
-        if isinstance(node, ast.ClassDef) and node.name == owner:
-            return next((n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == name), None)
-    return None
+        return function_tree(home, name) or classes.get(name)
+    return _method_tree(classes[owner], name) if owner in classes else None
+
+
+def _method_tree(tree: ast.ClassDef, name: str) -> ast.FunctionDef | None:
+    return next((n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == name), None)
 
 
 def source_of(home: types.ModuleType, written: str) -> Source | None:
@@ -77,6 +81,13 @@ def source_of(home: types.ModuleType, written: str) -> Source | None:
     node = definition(home, written)
     if node is None:
         return None
+    if isinstance(node, ast.ClassDef) and (node.end_lineno or 0) - node.lineno > LONGEST_CLASS:
+        method = next(
+            (m for m in map(functools.partial(_method_tree, node), ("forward", "update", "get_lr", "__iter__")) if m),
+            None,
+        )
+        if method is not None:
+            return source_of(home, f"{written}.{method.name}")
     first = min([d.lineno for d in node.decorator_list], default=node.lineno)
     docstring = node.body[0] if ast.get_docstring(node) is not None and len(node.body) > 1 else None
     return _piece(home, first, node.end_lineno or first, docstring)
@@ -106,13 +117,14 @@ def gradient_source(primitive: Primitive) -> list[Source]:
 
 def signature(public: Public) -> str:
     """How it is called, with defaults and types; on one line, or a line for each parameter where that is too long."""
-    node = definition(public.home, public.written)
-    if node is None:
-        return f"{public.short}{inspect.signature(plain(public.function))}"
+    node = _constructor(public.function) if public.is_class else definition(public.home, public.written)
+    if not isinstance(node, ast.FunctionDef):
+        return f"{public.short}()" if public.is_class else f"{public.short}{inspect.signature(plain(public.function))}"
     arguments = [*_parameters(node.args)]
-    if public.name.startswith("Tensor."):  # called as x.name(...)
+    if public.is_class or public.name.startswith("Tensor."):  # called as x.name(...)
         arguments = arguments[1:]
-    returns = "" if node.returns is None or _says_nothing(node.returns) else f" -> {ast.unparse(node.returns)}"
+    quiet = public.is_class or node.returns is None or _says_nothing(node.returns)
+    returns = "" if quiet or node.returns is None else f" -> {ast.unparse(node.returns)}"
     if public.is_op:  # it works on arrays, and is called with tensors
         arguments = [a.replace(": Array", ": Tensor") for a in arguments]
         returns = returns.replace("Array", "Tensor")
@@ -120,6 +132,18 @@ def signature(public: Public) -> str:
     if len(line) <= 72:
         return line
     return "\n".join([f"{public.short}(", *(f"    {a}," for a in arguments), f"){returns}"])
+
+
+def _constructor(kind: type) -> ast.FunctionDef | None:
+    """The `__init__` of a class, its own or that of the class from which it has it."""
+    for base in kind.__mro__:
+        home = inspect.getmodule(base)
+        if "__init__" in vars(base) and home is not None:
+            if not home.__name__.startswith("minigrad."):
+                return None
+            found = definition(home, f"{base.__name__}.__init__")
+            return found if isinstance(found, ast.FunctionDef) else None
+    return None
 
 
 def _says_nothing(annotation: ast.expr) -> bool:
@@ -164,9 +188,6 @@ def _tensor_methods() -> dict[str, Public]:
 
 
 _NOT_OPS = {"numpy", "item", "tolist", "dim", "size", "numel", "shape", "backward", "grad", "data", "device", "copy"}
-_SIGNS: dict[type[ast.AST], str] = {
-    ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.Pow: "pow", ast.MatMult: "matmul",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -252,6 +273,10 @@ def _named(home: types.ModuleType, node: ast.AST) -> list[Any]:
 
 
 def _names_in(home: types.ModuleType, node: ast.AST) -> Iterator[Any]:
+    if isinstance(node, ast.ClassDef):  # each method has arrays of its own
+        for statement in node.body:
+            yield from _names_in(home, statement) if isinstance(statement, ast.FunctionDef) else ()
+        return
     body: Iterable[ast.AST] = node.body if isinstance(node, ast.FunctionDef) else [node]
     arrays = _arrays(node) if isinstance(node, ast.FunctionDef) else frozenset()
     for part in body:
@@ -400,7 +425,7 @@ def kernels_of(home: types.ModuleType, written: str) -> Kernels:
 
 def _private(
     home: types.ModuleType, written: str, seen: set[tuple[str, str]]
-) -> Iterator[tuple[types.ModuleType, ast.FunctionDef]]:
+) -> Iterator[tuple[types.ModuleType, ast.AST]]:
     """A function and the private ones that it calls, each with its module."""
     tree = definition(home, written)
     if tree is None or (home.__name__, written) in seen:

@@ -193,7 +193,7 @@ class Gradients:
             return joined([" ".join(about.split()).replace("`", "")])
         home = inspect.getmodule(function)
         tree = None if home is None else definition(home, function.__name__)
-        if home is None or tree is None:
+        if home is None or not isinstance(tree, ast.FunctionDef):
             return None
         if len(tree.body) == 1 and isinstance(tree.body[0], ast.Return) and tree.body[0].value is not None:
             return element("code", ast.unparse(tree.body[0].value))

@@ -83,7 +83,7 @@ def _in_lesson(lesson: Lesson, source: str) -> Iterator[tuple[Public, Use]]:
 
 @functools.cache
 def modules() -> dict[str, tuple[str, ...]]:
-    """For each public function, by the name of its page, the classes of `nn` whose code calls it."""
+    """For each public function, by the name of its page, the classes of `nn` whose code calls it: names of pages."""
     import minigrad.nn
 
     found: dict[str, dict[str, None]] = {}
@@ -98,7 +98,7 @@ def modules() -> dict[str, tuple[str, ...]]:
                 value = _meant(module.__dict__, n)
                 public = None if value is None else by_identity().get(id(plain(value)))
                 if public is not None:
-                    found.setdefault(public.name, {})[node.name] = None
+                    found.setdefault(public.name, {})[f"nn.{node.name}"] = None
     return {name: tuple(classes) for name, classes in found.items()}
 
 

@@ -72,6 +72,7 @@ class Printer:
     names: dict[Local, str] = field(default_factory=dict)  # the locals with lines of their own, and their symbols
     order: list[Local] = field(default_factory=list)
     output: str = "y"
+    outputs: dict[int, str] = field(default_factory=dict)  # the names of several outputs, where all have one
 
     # --- parts ---
 
@@ -319,6 +320,8 @@ class Printer:
     def item(self, operand: Node, index: Code) -> Printed:
         shown = self.inside(operand, ATOM)
         if index.text.isdigit():
+            if isinstance(operand, Symbol) and operand.role == "cotangent" and int(index.text) in self.outputs:
+                return Printed(barred(self.outputs[int(index.text)]), ATOM)
             return Printed(f"{shown}_{{{int(index.text) + 1}}}", ATOM)
         return Printed(f"{shown}_{{{words('[' + _plain(index.text) + ']')}}}", ATOM)
 
@@ -510,6 +513,7 @@ def written(formula: Formula) -> Written:
     nodes = formula.nodes()
     printer = Printer(output=output_name(formula))
     printer.matrices = any(isinstance(n, Binary) and n.sign == "@" for node in nodes for n in node.walk())
+    printer.outputs = dict(enumerate(_outputs(nodes)))
     _name_locals(printer, nodes, formula.signature.inputs)
     lines = [(printer.names[node], printer.show(node.meaning).latex) for node in printer.order]
     lines += _results(formula, printer)
@@ -522,7 +526,8 @@ def written(formula: Formula) -> Written:
         printer.matrices,
         any(isinstance(n, Indicator) for node in nodes for n in node.walk()),
         tuple({plain_name(n): n for node in nodes for n in node.walk() if isinstance(n, Apply)}.values()),
-        any(
+        not printer.outputs
+        and any(
             isinstance(n, Item) and isinstance(n.operand, Symbol) and n.operand.role == "cotangent"
             for node in nodes
             for n in node.walk()

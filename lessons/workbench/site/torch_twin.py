@@ -10,7 +10,7 @@ from dataclasses import dataclass
 DOCUMENTATION = "https://docs.pytorch.org/docs/stable/"
 
 # What PyTorch does not have; of `x[index]` there is no function.
-OURS = frozenset({"nn.functional.binary_conv2d", "numerical_gradient", "op", "warmup", "getitem"})
+OURS = frozenset({"nn.BinaryConv2d", "nn.functional.binary_conv2d", "numerical_gradient", "op", "warmup", "getitem"})
 
 # What PyTorch has in another place than we do.
 ELSEWHERE = {
@@ -25,6 +25,8 @@ ELSEWHERE = {
 
 # What PyTorch documents under another of its names.
 DOCUMENTED_AS = {
+    "nn.Parameter": "nn.parameter.Parameter",
+    "set_grad_enabled": "autograd.grad_mode.set_grad_enabled",
     "autograd.gradcheck": "autograd.gradcheck.gradcheck",
     "autograd.gradgradcheck": "autograd.gradcheck.gradgradcheck",
     "log_softmax": "nn.functional.log_softmax",
@@ -39,6 +41,9 @@ WITHOUT_PAGE = frozenset({
     "Tensor.data", "Tensor.grad_fn", "nn.functional.channel_shuffle", "nn.functional.multi_head_attention_forward",
 })  # fmt: skip
 
+# What PyTorch documents on a page with others.
+ON_A_LONG_PAGE = {"Tensor.T": "tensors.html", "Tensor.mT": "tensors.html", "optim.Optimizer": "optim.html"}
+
 
 @dataclass(frozen=True)
 class Twin:
@@ -52,13 +57,15 @@ def twin(name: str) -> Twin | None:
     """PyTorch's function for one of ours; None where there is none.  A link is no request: nothing is fetched."""
     if name in OURS:
         return None
-    theirs = ELSEWHERE.get(name, name)
+    theirs = ELSEWHERE.get(name, f"utils.{name}" if name.startswith("data.") else name)
     return Twin(f"torch.{theirs}", "" if theirs in WITHOUT_PAGE else _address(DOCUMENTED_AS.get(theirs, theirs)))
 
 
 def _address(theirs: str) -> str:
     if theirs.startswith("nn.init."):
         return f"{DOCUMENTATION}nn.init.html#torch.{theirs}"
-    if theirs in ("Tensor.T", "Tensor.mT"):
-        return f"{DOCUMENTATION}tensors.html#torch.{theirs}"
+    if theirs.startswith("utils.data."):
+        return f"{DOCUMENTATION}data.html#torch.{theirs}"
+    if theirs in ON_A_LONG_PAGE:
+        return f"{DOCUMENTATION}{ON_A_LONG_PAGE[theirs]}#torch.{theirs}"
     return f"{DOCUMENTATION}generated/torch.{theirs}.html"
