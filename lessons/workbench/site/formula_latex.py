@@ -192,7 +192,7 @@ class Printer:
         factors.add(node, above=True)
         above, below = factors.above, factors.below
         sign = "-" if factors.negative else ""
-        numerator = self.chain(above, alone=not below)
+        numerator = self.chain(above, alone=bool(below) or not sign)
         if not below:
             return Printed(sign + numerator, PRODUCT if sign or len(above) > 1 else self._tightness(above))
         return Printed(f"{sign}\\frac{{{numerator}}}{{{self.chain(below, alone=True)}}}", PRODUCT)
@@ -204,11 +204,11 @@ class Printer:
         return self.show(node).tight if power == 1 else POWER
 
     def chain(self, factors: list[tuple[Node, int]], alone: bool) -> str:
-        """Factors side by side: numbers first, what has several lines last."""
+        """Factors side by side: numbers first, what has several lines last; a single sum needs parentheses or not."""
         if not factors:
             return "1"
         if len(factors) == 1 and factors[0][1] == 1:
-            return self.show(factors[0][0]).latex
+            return self.show(factors[0][0]).latex if alone else self.inside(factors[0][0], PRODUCT)
         last = [f for f in factors if isinstance(self.bare(f[0]), Cases)]
         numbers = [f for f in factors if isinstance(self.bare(f[0]), Number)]
         others = [f for f in factors if f not in last and f not in numbers]
