@@ -13,7 +13,6 @@ from lessons.workbench.site.anchors import api_url, slug
 from lessons.workbench.site.api_catalogue import Public, by_name, public_functions
 from lessons.workbench.site.api_code import (
     Calls,
-    Kernels,
     Primitive,
     calls,
     every_order,
@@ -32,6 +31,14 @@ if TYPE_CHECKING:
     from lessons.anatomy import Lesson
 
 INDEX = Link("api/index.html", "All functions")
+
+# (for the processor, for a GPU)
+COMPILED = {
+    (True, True): " for the processor and for CUDA",
+    (True, False): " for the processor",
+    (False, True): " for CUDA",
+    (False, False): "",
+}
 
 OPERATORS = {
     "add": "x + y", "sub": "x - y", "mul": "x * y", "div": "x / y", "floor_divide": "x // y", "remainder": "x % y",
@@ -260,18 +267,13 @@ class FunctionPage:
 
     def kernels(self) -> list[tuple[str, Html]]:
         """The compiled versions."""
-        found = [kernels_of(p.home, p.written) for p in self.primitives()]
-        found += [] if self.public.is_op else [kernels_of(self.public.home, self.public.written)]
-        names = list(dict.fromkeys(name for k in found for name in k.names))
-        if not names:
-            return []
-        all_of = Kernels(tuple(names), any(k.cpu for k in found), any(k.cuda for k in found))
-        kinds = [
-            kind for kind, there in (("compiled for the processor", all_of.cpu), ("for CUDA", all_of.cuda)) if there
-        ]
-        return [
-            ("Kernels", joined([_codes([f"kernels.{n}" for n in names]), f", {' and '.join(kinds)}" if kinds else ""]))
-        ]
+        found = [kernel for p in self.primitives() for kernel in kernels_of(p.home, p.written)]
+        found += [] if self.public.is_op else kernels_of(self.public.home, self.public.written)
+        groups: dict[tuple[bool, bool], list[str]] = {}
+        for kernel in dict.fromkeys(found):
+            groups.setdefault((kernel.cpu, kernel.cuda), []).append(f"kernels.{kernel.name}")
+        said = [joined([_codes(names), COMPILED[kinds]]) for kinds, names in groups.items()]
+        return [("Kernels", joined(said, "; "))] if said else []
 
     # --- sections ---
 

@@ -363,26 +363,22 @@ def _method(home: types.ModuleType, func: ast.Attribute) -> Public | None:
 
 
 @dataclass(frozen=True)
-class Kernels:
-    """Whether there are compiled versions for the processor and for a GPU, and the names of the entrances."""
+class Kernel:
+    """An entrance of `kernels`, and whether it goes on to a version compiled for the processor, and for a GPU."""
 
-    names: tuple[str, ...]
+    name: str
     cpu: bool
     cuda: bool
 
 
 @functools.cache
-def _entrance(name: str) -> tuple[bool, bool]:
-    """Whether an entrance of `kernels` goes on to a compiled version, and to a CUDA one: read from its code."""
-    function = getattr(importlib.import_module("kernels"), name)
-    module = inspect.getmodule(function)
+def _entrance(name: str) -> Kernel:
+    """One entrance: where it goes on is read from its code, which imports a version when it needs it."""
+    module = inspect.getmodule(getattr(importlib.import_module("kernels"), name))
     assert module is not None
-    imported = {name for tree in _with_helpers(module, name) for n in ast.walk(tree) for name in _imported(n)}
-    gpu = {"kernels.cuda.array", "kernels.cuda.device", "kernels.cuda.to_host", "kernels.cuda"}
-    return (
-        any(m.startswith("kernels.cpu") for m in imported),
-        any(m.startswith("kernels.cuda") and m not in gpu for m in imported),
-    )
+    imported = {m for tree in _with_helpers(module, name) for n in ast.walk(tree) for m in _imported(n)}
+    cpu, cuda = (any(m.startswith(f"kernels.{kind}.") for m in imported) for kind in ("cpu", "cuda"))
+    return Kernel(name, cpu, cuda)
 
 
 def _imported(node: ast.AST) -> Iterator[str]:
@@ -405,22 +401,30 @@ def _with_helpers(module: types.ModuleType, name: str, depth: int = 2) -> Iterat
                 yield from _with_helpers(module, n.id, depth - 1)
 
 
-def kernels_of(home: types.ModuleType, written: str) -> Kernels:
+def kernels_of(home: types.ModuleType, written: str) -> tuple[Kernel, ...]:
     """The kernels that a function calls, itself or through private functions."""
-    entrances = set(importlib.import_module("kernels").__all__)
-    names: dict[str, None] = {}
-    for module, tree in _private(home, written, set()):
+    names = (name for module, tree in _private(home, written, set()) for name in _entrances_in(module, tree))
+    return tuple(_entrance(name) for name in dict.fromkeys(names))
+
+
+_ENTRANCES: dict[int, list[str]] = {}  # by the identity of syntax trees, which are kept for good
+
+
+def _entrances_in(module: types.ModuleType, tree: ast.AST) -> list[str]:
+    """The entrances of `kernels` that a piece of code names, as they are or in a module."""
+    if id(tree) not in _ENTRANCES:
+        all_of = frozenset(importlib.import_module("kernels").__all__)
+        found = _ENTRANCES[id(tree)] = []
         for n in ast.walk(tree):
-            if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name) and n.attr in entrances:
+            if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name) and n.attr in all_of:
                 owner = module.__dict__.get(n.value.id)
                 if isinstance(owner, types.ModuleType) and owner.__name__.split(".")[0] == "kernels":
-                    names[n.attr] = None
-            elif isinstance(n, ast.Name) and n.id in entrances:
+                    found.append(n.attr)
+            elif isinstance(n, ast.Name) and n.id in all_of:
                 function = module.__dict__.get(n.id)
                 if (getattr(function, "__module__", None) or "").startswith("kernels."):
-                    names[n.id] = None
-    found = [_entrance(name) for name in names]
-    return Kernels(tuple(names), any(cpu for cpu, _ in found), any(cuda for _, cuda in found))
+                    found.append(n.id)
+    return _ENTRANCES[id(tree)]
 
 
 def _private(
