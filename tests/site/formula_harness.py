@@ -19,7 +19,9 @@ from typing import Any
 import numpy as np
 
 import minigrad
-from lessons.workbench.site.formula import Derivative, Formula, NoFormula, derivatives, formula_of
+from lessons.workbench.site.engine_code import Derivative, derivatives
+from lessons.workbench.site.formula import Formula, formula_of
+from lessons.workbench.site.formula_scope import NoFormula
 from lessons.workbench.site.formula_tree import value
 from minigrad.primitive import Op
 

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 import minigrad
-from lessons.workbench.site import api_catalogue, api_code, torch_twin
+from lessons.workbench.site import api_calls, api_catalogue, api_code, api_kernels, torch_twin
 from lessons.workbench.site.api_catalogue import by_name, plain, public_functions
 from lessons.workbench.site.docstrings import blocks, inline, parsed, section
 
@@ -265,7 +265,7 @@ def _behind(public) -> set[int]:
         if p.name in seen:
             continue
         seen.add(p.name)
-        calls = api_code.calls(p)
+        calls = api_calls.calls(p)
         todo += calls.public
         found |= {id(q.op) for q in calls.primitives}
         if p.is_op:
@@ -301,19 +301,19 @@ def _recorded(case, op_harness):
 
 def test_gradients_of_every_order_are_claimed_where_they_exist():
     """The op tables know which ops have no second gradient, or one that vanishes; what raises must not be promised."""
-    refusing = api_code.primitive_of(minigrad.ops.decompositions._r_alone)
+    refusing = api_calls.primitive_of(minigrad.ops.decompositions._r_alone)
     assert refusing is not None
-    assert api_code.every_order(api_code.primitive_of(minigrad.exp))
-    assert not api_code.every_order(api_code.primitive_of(minigrad.floor_divide))
+    assert api_calls.every_order(api_calls.primitive_of(minigrad.exp))
+    assert not api_calls.every_order(api_calls.primitive_of(minigrad.floor_divide))
 
 
 def test_kernels_are_read_from_the_code():
     convolution = minigrad.nn.functional.convolution
-    found = api_code.kernels_of(convolution, "_convolution")
-    assert found == (api_code.Kernel("conv_forward", True, True),)
+    found = api_kernels.kernels_of(convolution, "_convolution")
+    assert found == (api_kernels.Kernel("conv_forward", True, True),)
     pooling = minigrad.nn.functional._pooling
-    assert api_code.kernels_of(pooling, "_means") == (api_code.Kernel("avg_pool_forward", True, False),)
-    assert not api_code.kernels_of(minigrad.ops.elementwise, "exp")
+    assert api_kernels.kernels_of(pooling, "_means") == (api_kernels.Kernel("avg_pool_forward", True, False),)
+    assert not api_kernels.kernels_of(minigrad.ops.elementwise, "exp")
 
 
 # --- PyTorch ----------------------------------------------------------------------------------------------------------

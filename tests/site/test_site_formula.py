@@ -15,9 +15,10 @@ from formula_harness import Call, Unreadable, WithGradient
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
-from lessons.workbench.site import formula as translation
+from lessons.workbench.site import engine_code
 from lessons.workbench.site.formula import Formula, Result, Signature, formula_of
 from lessons.workbench.site.formula_latex import output_name, written
+from lessons.workbench.site.formula_scope import Scope
 from lessons.workbench.site.formula_tree import (
     Apply,
     Binary,
@@ -227,12 +228,12 @@ def test_a_wrong_vjp_is_found(key, right, wrong, monkeypatch):
     key = next(k for k in OPS if k.endswith(f".{key}"))
     op = OPS[key]
     statement = ast.unparse(op.derivative.statement)
-    functions = {n: ast.unparse(t) for n, t in translation._functions(op.module).items() if n in statement}
+    functions = {n: ast.unparse(t) for n, t in engine_code._functions(op.module).items() if n in statement}
     changed = statement.replace(right, wrong, 1)
     if changed == statement:  # it stands in a function that the statement names
         name = next(n for n, text in functions.items() if right in text)
         tree = ast.parse(functions[name].replace(right, wrong, 1)).body[0]
-        monkeypatch.setitem(translation._functions(op.module), name, tree)
+        monkeypatch.setitem(engine_code._functions(op.module), name, tree)
     call = ast.parse(changed).body[0].value
     joint = next((k.value for k in call.keywords if k.arg == "joint"), None)
     mistaken = replace(op.derivative, vjps=tuple(call.args), joint=joint)
@@ -377,7 +378,7 @@ def test_code_is_translated_as_python_means_it(code):
     import minigrad
     from minigrad.ops import arithmetic
 
-    scope = translation.Scope(arithmetic, {"x": Symbol("x", "input"), "y": Symbol("y", "input")})
+    scope = Scope(arithmetic, {"x": Symbol("x", "input"), "y": Symbol("y", "input")})
     rng = np.random.default_rng(2)
     x, y = rng.standard_normal((2, 7))
     got = value(scope.expression(ast.parse(code, mode="eval").body), {"x": x, "y": y})

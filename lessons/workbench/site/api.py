@@ -10,18 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lessons.workbench.site.anchors import api_url, slug
+from lessons.workbench.site.api_calls import Calls, Primitive, calls, every_order, primitive_of
 from lessons.workbench.site.api_catalogue import Public, by_name, public_functions
-from lessons.workbench.site.api_code import (
-    Calls,
-    Primitive,
-    calls,
-    every_order,
-    kernels_of,
-    primitive_of,
-    signature,
-    source_of,
-)
+from lessons.workbench.site.api_code import signature, source_of
 from lessons.workbench.site.api_gradient import Gradients, Pieces, breakable, row
+from lessons.workbench.site.api_kernels import kernels_of
 from lessons.workbench.site.api_uses import Use, modules, uses
 from lessons.workbench.site.docstrings import Docstring, blocks, inline, parsed, section
 from lessons.workbench.site.markup import EMPTY, Html, Link, Mark, Page, element, joined

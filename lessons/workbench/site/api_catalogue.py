@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from lessons.workbench.site.formula import function_tree
+from lessons.workbench.site.engine_code import function_tree
 from lessons.workbench.site.torch_twin import ELSEWHERE
 
 # Where public functions and classes live; what stands before their names is the module without "minigrad.".

@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lessons.workbench.site.api_calls import Primitive, gradient_source, primitive_of, public_twin
 from lessons.workbench.site.api_catalogue import Public, by_identity, is_op, plain
-from lessons.workbench.site.api_code import Primitive, Source, definition, gradient_source, primitive_of, public_twin
-from lessons.workbench.site.formula import NoFormula, expression_of, formula_of
+from lessons.workbench.site.api_code import Source, definition
+from lessons.workbench.site.formula import expression_of, formula_of
 from lessons.workbench.site.formula_latex import Written, barred, expression, plain_name, written
+from lessons.workbench.site.formula_scope import NoFormula
 from lessons.workbench.site.formula_tree import Apply
 from lessons.workbench.site.markup import EMPTY, Html, element, joined
 from lessons.workbench.site.remembered import Remembered

@@ -11,7 +11,7 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field
 
-from lessons.workbench.site.formula import Formula, is_condition
+from lessons.workbench.site.formula import Formula
 from lessons.workbench.site.formula_tree import (
     Apply,
     Binary,
@@ -37,6 +37,7 @@ from lessons.workbench.site.formula_tree import (
     Symbol,
     Transposed,
     Word,
+    is_condition,
     words,
 )
 

@@ -221,6 +221,21 @@ class Blocks(Node):
     rows: tuple[tuple[Node, ...], ...]
 
 
+CONDITIONS = (Compared, Joined, Not)
+_TRUTH = {"isnan", "isfinite", "isinf", "any"}  # functions whose values are true or false
+
+
+def is_condition(node: Node) -> bool:
+    """Whether a node says where something holds."""
+    if isinstance(node, Local):
+        return is_condition(node.meaning)
+    if isinstance(node, Reshaped):
+        return is_condition(node.operand)
+    if isinstance(node, Cases):
+        return all(is_condition(part) for part in (node.otherwise, *(v for _, v in node.branches)))
+    return isinstance(node, CONDITIONS) or (isinstance(node, Function) and node.name in _TRUTH)
+
+
 def words(text: str) -> str:
     r"""Text in a formula: \text{...}, with what LaTeX reads as commands escaped."""
     for sign in "\\{}$&#%_^~":
