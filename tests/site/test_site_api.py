@@ -25,6 +25,14 @@ def no_link(_: str) -> str:
     return ""
 
 
+@pytest.fixture(scope="module", autouse=True)
+def a_cache_of_our_own(tmp_path_factory):
+    """What tests build must not replace what the user's own builds remember."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MINIGRAD_DATA", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="module")
 def problems():
     return []
