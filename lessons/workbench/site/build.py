@@ -162,7 +162,7 @@ def _link(lesson: Lesson) -> Link:
 def _assets() -> Iterator[tuple[str, bytes]]:
     """The files of assets/; rules for formulas, in maths.css, follow those for everything else in one style sheet."""
     for path in sorted(ASSETS.iterdir()):
-        if path.is_file() and not path.name.startswith(".") and path.suffix != ".css":
+        if path.is_file() and not path.name.startswith(".") and path.suffix not in (".css", ".md"):
             yield f"assets/{path.name}", path.read_bytes()
     sheets = [ASSETS / "site.css", *sorted(path for path in ASSETS.glob("*.css") if path.name != "site.css")]
     yield "assets/site.css", b"\n".join(path.read_bytes() for path in sheets)

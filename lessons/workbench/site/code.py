@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import html
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from pygments.lexers.python import PythonLexer
 from pygments.token import Comment, Keyword, Name, Number, Operator, String, Token, _TokenType
 
-from lessons.workbench.site.markup import Html, element, joined, text
+from lessons.workbench.site.markup import Html, element, joined
 
 # What is coloured, from the most particular kind on: the classes of assets/site.css.
 _CLASSES: tuple[tuple[_TokenType, str], ...] = (
@@ -79,9 +80,10 @@ def block(lines: Iterator[Html], numbered: int | None = None) -> Html:
         if not line and above == "":
             continue
         above = line
-        place = {} if numbered is None else {"id": f"L{number}", "data_n": number}
-        spans.append(element("span", line, "\n", class_="l", **place))
-    return element("div", element("pre", element("code", *spans)), class_="code scrolls", data_label="Code")
+        place = "" if numbered is None else f' id="L{number}" data-n="{number}"'
+        spans.append(f'<span class="l"{place}>{line}\n</span>')
+    inside = Html("".join(spans))
+    return element("div", element("pre", element("code", inside)), class_="code scrolls", data_label="Code")
 
 
 # ---- where things stand
@@ -141,28 +143,30 @@ def _places(
 
 def _lines(source: str, first: int, places: Mapping[tuple[int, int], Place]) -> Iterator[Html]:
     """The lines of ``source`` as HTML; ``first`` is the line of the file in which it begins."""
-    parts: list[Html] = []
+    parts: list[str] = []
     line, column = first, 0
     for _, kind, value in PythonLexer(stripnl=False, ensurenl=False).get_tokens_unprocessed(source):
         for k, piece in enumerate(value.split("\n")):
             if k:
-                yield joined(parts)
+                yield Html("".join(parts))
                 parts, line, column = [], line + 1, 0
             if piece:
-                parts.append(_word(piece, kind, places.get((line, column), Place())))
+                parts.append(_word(piece, kind, places.get((line, column))))
                 column += len(piece)
-    yield joined(parts)
+    yield Html("".join(parts))
 
 
-def _word(word: str, kind: _TokenType, place: Place) -> Html:
-    if place.term == word:
-        return element("span", word, class_="term def" if place.defines else "term", data_term=place.term)
-    if place.url:
-        return element("a", word, href=place.url)
-    if kind in Comment or kind in String.Doc:
-        return element("span", _addresses(word), class_=_class_of(kind))
+def _word(word: str, kind: _TokenType, place: Place | None) -> str:
+    """One token as HTML.  There are some hundred thousand of them in a site, hence no `element` for the usual ones."""
     name = _class_of(kind)
-    return element("span", word, class_=name) if name and not word.isspace() else text(word)
+    if place is not None and place.term == word:
+        return element("span", word, class_="term def" if place.defines else "term", data_term=place.term)
+    if place is not None and place.url:
+        return element("a", word, href=place.url)
+    if not name or word.isspace():
+        return html.escape(word)
+    shown = _addresses(word) if name in ("c", "sd") and "://" in word else html.escape(word)
+    return f'<span class="{name}">{shown}</span>'
 
 
 def _addresses(words: str) -> Html:
