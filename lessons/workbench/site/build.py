@@ -13,7 +13,7 @@ from lessons.anatomy import Lesson
 from lessons.workbench.errors import UsageError
 from lessons.workbench.loop.course import in_order
 from lessons.workbench.site import runs
-from lessons.workbench.site.anchors import api_url, lesson_url
+from lessons.workbench.site.anchors import lesson_url
 from lessons.workbench.site.folder import check_folder, write_site
 from lessons.workbench.site.markup import Link, Page, shell
 from lessons.workbench.site.runs import StoredRun
@@ -129,7 +129,8 @@ def _make(found: Sequence[tuple[Lesson, StoredRun]], listed: Sequence[str]) -> _
     from lessons.workbench.site.lesson_page import Names, lesson_page
 
     made = _Made(dict(_assets()))
-    names = Names({lesson.name: lesson.title for lesson, _ in found}, {name: api_url(name) for name in api.names()})
+    lessons = [lesson for lesson, _ in found]
+    names = Names({lesson.name: lesson.title for lesson, _ in found}, api.urls())
     pages: list[Page] = []
     cards: list[Card] = []
     for k, (lesson, run) in enumerate(found):
@@ -145,7 +146,7 @@ def _make(found: Sequence[tuple[Lesson, StoredRun]], listed: Sequence[str]) -> _
             made.files[picture.url] = picture.content
         cards.append(Card(lesson, run, result.minutes, picture))
     cards.sort(key=lambda card: listed.index(card.lesson.name))
-    pages = [index_page(cards), errata_page(found), *pages, *api.api_pages(made.problems.append)]
+    pages = [index_page(cards), errata_page(found), *pages, *api.api_pages(made.problems.append, lessons)]
     for page in pages:
         if page.url in made.files:
             made.problems.append(f"{page.url}: two pages want this address")

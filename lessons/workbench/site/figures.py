@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import io
 import json
 import re
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lessons.workbench.site.markup import EMPTY, Html, element
+from lessons.workbench.site.remembered import Remembered
 
 LIGHT = 90_000  # bytes up to which a drawing is shown as SVG: sharp at any size, and light enough
 LIGHT_WITH_PIXELS = 30_000  # the same for a drawing with a photograph in it, which is not sharp in any case
@@ -32,6 +35,13 @@ class Pictures:
     folder: Path
     files: dict[str, bytes] = field(default_factory=dict)
     sliders: bool = False
+
+    def __post_init__(self) -> None:
+        self.compressed = Remembered(f"webp-{self.lesson}", [Path(__file__)], ["pillow"])
+
+    def save(self) -> None:
+        """Keep what was compressed for the next build: it is the slowest part of a page."""
+        self.compressed.save()
 
     def figure(self, item: dict[str, Any]) -> Html:
         """A figure, moving picture or slider of a report as HTML.
@@ -119,10 +129,16 @@ class Pictures:
         pixels = (self.folder / by_suffix[".png"]).read_bytes()
         width, height = struct.unpack(">II", pixels[16:24])
         size = round(width / DOTS_PER_PIXEL), round(height / DOTS_PER_PIXEL)
-        smaller = as_webp(pixels)
+        smaller = self._as_webp(pixels)
         if len(smaller) < len(pixels):
             return (self._add(Path(by_suffix[".png"]).with_suffix(".webp").name, smaller), *size)
         return (self._add(by_suffix[".png"], pixels), *size)
+
+    def _as_webp(self, png: bytes) -> bytes:
+        def compress() -> str:
+            return base64.b64encode(as_webp(png)).decode()
+
+        return base64.b64decode(self.compressed.piece("webp", hashlib.sha256(png).hexdigest(), compress))
 
     def _add(self, name: str, content: bytes) -> str:
         url = f"figures/{self.lesson}/{name}"

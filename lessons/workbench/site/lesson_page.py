@@ -95,6 +95,7 @@ class _Making:
     def page(self, previous: Link | None, following: Link | None) -> LessonPage:
         rows = joined(self._rows(), "\n")  # first, because the head says how long they take to read
         body = _with_term_anchors(joined([self._head(), rows], "\n"), self.terms)
+        self.pictures.save()
         headings = [(h.anchor, h.title) for h in self.prose.headings if h.level == 2]
         page = Page(
             lesson_url(self.lesson),
