@@ -16,6 +16,7 @@
     places.get(name).push(place);
   }
   // A variable is met on every other line: by keyboard one stops only where it gets its value, else where it first is.
+  // Symbols of formulas are passed, too: there are many.
   for (const found of places.values()) {
     const inCode = found.filter((place) => place.closest(".code"));
     const stops = inCode.some((place) => place.matches(".def")) ? inCode.filter((p) => p.matches(".def")) : inCode.slice(0, 1);
@@ -23,7 +24,8 @@
       const formula = place.closest("math") !== null;
       if (!formula) place.setAttribute("role", "button");
       if (!formula) place.setAttribute("aria-pressed", "false");
-      place.setAttribute("tabindex", !inCode.includes(place) || stops.includes(place) ? "0" : "-1");
+      const passed = place.matches(".symbol") || (inCode.includes(place) && !stops.includes(place));
+      place.setAttribute("tabindex", passed ? "-1" : "0");
       if (!formula) place.setAttribute("title", "Light this term everywhere (Escape: off)");
     }
   }

@@ -86,10 +86,14 @@ def _is_empty(element: Element) -> bool:
 
 
 def _put(row: Element, left: Element, right: Element, size: int) -> None:
-    """Leave a space between two neighbours: as an operator's own where there is one, else as an element."""
+    """Leave a space between two neighbours: as an operator's own where there is one, else as an element.
+
+    Text counts as space in MathML, and an operator with nothing but spaces beside it loses its own.
+    """
+    alone = sum(child.tag not in ("mspace", "mtext") for child in row) == 1
     for atom, side in ((right, "lspace"), (left, "rspace")):
         operator = _operator_of(atom)
-        if operator is not None:
+        if operator is not None and not alone:
             operator.set(side, ems(size))
             return
     row.insert(list(row).index(right), Element("mspace", width=ems(size)))
