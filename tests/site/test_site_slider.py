@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +12,6 @@ from lessons.workbench.report import _item
 from lessons.workbench.site import figures
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed, which moves the sliders")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-if CHROMIUM is None:
-    pytest.skip("there is no Chromium on this machine", allow_module_level=True)
 
 SCRIPT = Path(figures.__file__).with_name("assets") / "slider.js"
 STYLE = "img { width: 100%; height: auto } output { display: inline-block } [hidden] { display: none }"
@@ -53,14 +49,6 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         encoding="utf-8",
     )
     return path
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[playwright.Browser]:
-    with playwright.sync_playwright() as starting:
-        browser = starting.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

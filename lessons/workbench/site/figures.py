@@ -18,9 +18,9 @@ from lessons.workbench.site.remembered import Remembered
 
 LIGHT = 90_000  # bytes up to which a drawing is shown as SVG: sharp at any size, and light enough
 LIGHT_WITH_PIXELS = 30_000  # the same for a drawing with a photograph in it, which is not sharp in any case
-HEAVY = 100_000  # bytes from which a picture is compressed once more, harder
+HEAVY = 50_000  # bytes from which a picture is compressed once more, harder
 DOTS_PER_PIXEL = 150 / 96  # figures are saved with 150 dots per inch, and a page has 96 pixels per inch
-QUALITY, LOWER_QUALITY = 80, 62  # of WebP
+QUALITY, LOWER_QUALITY = 80, 50  # of WebP
 
 
 @dataclass
@@ -184,7 +184,7 @@ def as_webp(png: bytes) -> bytes:
         picture = opened.convert("RGB")
     for quality in (QUALITY, LOWER_QUALITY):
         webp = io.BytesIO()
-        picture.save(webp, "WEBP", quality=quality, method=4)
+        picture.save(webp, "WEBP", quality=quality, method=6)
         content = webp.getvalue()
         if len(content) <= HEAVY:
             break
