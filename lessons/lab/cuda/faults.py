@@ -1,0 +1,116 @@
+"""What is wrong with a kernel although its numbers may be right: races, bounds, barriers."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from lessons.lab.cuda.record import ATOMIC, READ, WRITE, Launch, Place, Site
+
+
+class Fault(Exception):
+    """A kernel does what a GPU gives no meaning to; the message says who, where and what to do."""
+
+
+class LaunchError(Fault):
+    """A grid or a block of an impossible size."""
+
+
+class OutOfBounds(Fault):
+    """An element that does not exist."""
+
+
+class Uninitialised(Fault):
+    """Shared memory is read before anything was written there."""
+
+
+class Race(Fault):
+    """Two threads touch one element, at least one of them writes, and nothing says who comes first."""
+
+
+class BarrierDivergence(Fault):
+    """Not all threads of a block reach the same syncthreads()."""
+
+
+_KINDS = {kind.__name__: kind for kind in (LaunchError, OutOfBounds, Uninitialised, Race, BarrierDivergence)}
+
+
+def faults_of(error: BaseException) -> tuple[str, ...]:
+    """The lines of the fault that ended a candidate, also one in a process of its own; () for any other error."""
+    if isinstance(error, Fault):
+        return (f"{type(error).__name__}: {error}",)
+    lines = tuple(getattr(error, "lines", ()))
+    return lines if lines and str(lines[0]).split(":")[0] in _KINDS else ()
+
+
+class Touch(NamedTuple):
+    """Who last touched an element."""
+
+    block: int
+    thread: int
+    interval: int
+    kind: int
+    site: Site
+
+    def said(self, launch: Launch, place: Place) -> str:
+        verb = {READ: "reads", WRITE: "writes", ATOMIC: "adds to"}[self.kind]
+        block = None if place.space == "shared" else self.block
+        return f"{launch.name_of(self.thread, block)} {verb} it ({self.site.text})"
+
+
+class Watch:
+    """Who has touched each element of one array, as much as is needed to see the next conflict.
+
+    Two accesses of one block are ordered when a barrier lies between them, accesses of two blocks never are. So it is
+    enough to remember the last write, readers by two threads since the last barrier, and readers of two blocks. That
+    does not depend on the order in which the threads happen to run.
+    """
+
+    def __init__(self) -> None:
+        self._elements: dict[int, list[Any]] = {}
+
+    def conflict(self, element: int, now: Touch) -> Touch | None:
+        """Note a touch; the earlier one that it is not ordered with, or None."""
+        known = self._elements.get(element)
+        if known is None:
+            known = self._elements[element] = [None, None, None, None, None]
+        written, reader, other_reader, block_reader, other_block_reader = known
+        found = None
+        if written is not None and not (now.kind == written.kind == ATOMIC) and _unordered(written, now):
+            found = written
+        if now.kind == READ:
+            if reader is None or (reader.block, reader.interval) != (now.block, now.interval):
+                known[1], known[2] = now, None
+            elif other_reader is None and reader.thread != now.thread:
+                known[2] = now
+            if block_reader is None:
+                known[3] = now
+            elif other_block_reader is None and block_reader.block != now.block:
+                known[4] = now
+        else:
+            if found is None:
+                earlier = (reader, other_reader, block_reader, other_block_reader)
+                found = next((each for each in earlier if each is not None and _unordered(each, now)), None)
+            known[0] = now
+        return found
+
+    def written(self, element: int) -> bool:
+        known = self._elements.get(element)
+        return known is not None and known[0] is not None
+
+
+def _unordered(one: Touch, other: Touch) -> bool:
+    if one.block != other.block:
+        return True
+    return one.thread != other.thread and one.interval == other.interval
+
+
+def race(launch: Launch, place: Place, element: int, first: Touch, second: Touch) -> Race:
+    what = f"{place.element(element)}: {first.said(launch, place)}, {second.said(launch, place)}"
+    if first.block != second.block:
+        return Race(
+            f"{what}. Blocks cannot wait for each other: let one thread write each element, use cuda.atomic.add, or "
+            "launch a second kernel"
+        )
+    if place.space == "global" and first.kind != READ and second.kind != READ:
+        return Race(f"{what}: let one thread write each element, or use cuda.atomic.add")
+    return Race(f"{what}, and no cuda.syncthreads() stands between them")
