@@ -134,7 +134,8 @@ class Lesson:
     """A lesson's metadata and, in file order, its parts and exercises.
 
     ``needs`` names the lessons to read before; ``minutes`` is the time of a default run; ``headline`` the one
-    sentence that the lesson proves; ``exercises`` the number of exercises that `minigrad dev check` expects.
+    sentence that the lesson proves; ``exercises`` the number of exercises that `minigrad dev check` expects;
+    ``imports`` the lines that a learner's file needs besides NumPy.
     """
 
     name: str
@@ -145,6 +146,7 @@ class Lesson:
     needs: tuple[str, ...] = ()
     minutes: float = 1
     exercises: int | None = None
+    imports: tuple[str, ...] = ()
     parts: list[Part] = field(default_factory=list, init=False, repr=False)
     slips: list[Erratum] = field(default_factory=list, init=False, repr=False)
     exercise_list: list[Exercise] = field(default_factory=list, init=False, repr=False)
