@@ -9,11 +9,14 @@ which a confined process may have few, and no source to transform.
 
 from __future__ import annotations
 
+import bisect
 import contextlib
+import dis
 import functools
 import itertools
 import math
 import random
+import sys
 import types
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -22,7 +25,7 @@ import numpy as np
 
 from lessons.lab import evidence
 from lessons.lab.cuda import faults
-from lessons.lab.cuda.memory import DeviceArray, Memory, garbage, site_of
+from lessons.lab.cuda.memory import DeviceArray, Memory, garbage
 from lessons.lab.cuda.record import Launch, Place, Site
 from lessons.lab.cuda.traffic import summary
 
@@ -63,47 +66,40 @@ class _Thread:
 
 
 class Execution:
-    """A launch that is under way."""
+    """A launch that is under way.
+
+    For `Memory`: ``block``, ``thread`` and ``interval`` say who is running, ``epoch`` numbers the intervals over all
+    blocks; ``log`` has the values of the accesses that the running thread has made so far, of which it has come to
+    number ``access`` in this run.
+    """
 
     def __init__(self, launch: Launch, keeps: bool, stops: bool) -> None:
         self.launch, self.keeps, self.stops = launch, keeps, stops
-        self.block = self.thread = self.interval = 0
-        self.running: _Thread | None = None
+        self.block = self.thread = self.interval = self.epoch = self.access = 0
+        self.log: list[Any] = []
+        self.sites: dict[tuple[int, int], Site] = {}
+        self._running: _Thread | None = None
+        self._first_epoch = 0
         self._shared: list[Memory] = []
-        self._known: dict[tuple[types.CodeType, int], Site] = {}
         self._seen: set[tuple[type, int, int]] = set()
-        self._access = self._barrier = self._allocation = 0
+        self._barrier = self._allocation = 0
 
     # ---- what memory asks
 
-    def replays(self) -> bool:
-        """Whether the access that comes now has happened in an earlier run of this thread."""
-        assert self.running is not None
-        return self._access < len(self.running.log)
-
-    def replayed(self) -> Any:
-        assert self.running is not None
-        self._access += 1
-        return self.running.log[self._access - 1]
-
-    def happened(self, value: Any) -> Any:
-        assert self.running is not None
-        self._access += 1
-        self.running.log.append(value)
-        return value
-
     def site(self, code: types.CodeType, offset: int, line: int) -> Site:
-        key = code, offset
-        known = self._known.get(key)
+        """The instruction of ``code`` that is under way at ``offset``."""
+        known = self.sites.get((id(code), offset))
         if known is None:
-            known = self._known[key] = Site(code, offset, line)
+            starts = _starts(code)
+            first = starts[bisect.bisect_right(starts, offset) - 1]
+            known = self.sites.setdefault((id(code), first), Site(code, line))
+            self.sites[id(code), offset] = known
         return known
 
-    def report(self, fault: faults.Fault) -> None:
+    def report(self, fault: faults.Fault, site: Site) -> None:
         """Raise a fault, or note it, once for each line of the source."""
         if self.stops:
             raise fault
-        site = site_of(3, self)
         key = type(fault), id(site.code), site.line
         if key not in self._seen:
             self._seen.add(key)
@@ -112,19 +108,20 @@ class Execution:
     # ---- what kernels ask
 
     def synchronise(self, site: Site) -> None:
-        assert self.running is not None
+        assert self._running is not None
         self._barrier += 1
-        if self._barrier > self.running.passed:
-            self.running.at = site
+        if self._barrier > self._running.passed:
+            self._running.at = site
             raise _AtBarrier
         self.interval = self._barrier
+        self.epoch = self._first_epoch + self._barrier
 
-    def shared_array(self, shape: Any, dtype: Any) -> Memory:
+    def shared_array(self, shape: Any, dtype: Any, frame: types.FrameType) -> Memory:
         """The block's array: its threads ask for their arrays in the same order."""
         self._allocation += 1
         if self._allocation > len(self._shared):
             array = garbage(shape, dtype)
-            name = f"shared {self._allocation}" if self._allocation > 1 else "shared"
+            name = _assigned_to(frame.f_code, frame.f_lasti) or f"shared{self._allocation}"
             place = Place(name, "shared", array.shape, array.dtype)
             self.launch.arrays[name] = place
             self._shared.append(Memory(array, place, self))
@@ -140,10 +137,13 @@ class Execution:
         blockDim.set(self.launch.block)
         indices = [index[::-1] for index in itertools.product(*map(range, self.launch.block[::-1]))]
         blocks = [index[::-1] for index in itertools.product(*map(range, self.launch.grid[::-1]))]
+        threads: list[_Thread] = []
         for self.block, index in enumerate(blocks):
             blockIdx.set(index)
             self._shared = []
-            self._run_block(function, arguments, [_Thread(k, each) for k, each in enumerate(indices)])
+            self._first_epoch += 1 + max((thread.passed for thread in threads), default=0)
+            threads = [_Thread(k, each) for k, each in enumerate(indices)]
+            self._run_block(function, arguments, threads)
 
     def _run_block(self, function: Callable[..., Any], arguments: Sequence[Any], threads: list[_Thread]) -> None:
         while True:
@@ -159,8 +159,9 @@ class Execution:
     def _run_thread(self, function: Callable[..., Any], arguments: Sequence[Any], thread: _Thread) -> None:
         if thread.ended:
             return
-        self.running, self.thread, self.interval = thread, thread.number, 0
-        self._access = self._barrier = self._allocation = 0
+        self._running, self.thread, self.log = thread, thread.number, thread.log
+        self.interval, self.epoch = 0, self._first_epoch
+        self.access = self._barrier = self._allocation = 0
         threadIdx.set(thread.index)
         try:
             function(*arguments)
@@ -184,7 +185,7 @@ class Execution:
             assert other is not None
             assert other.at is not None
             fault = f"{here}{name(other.number)} waits at another ({other.at.text})"
-        self.report(faults.BarrierDivergence(f"{fault}: all threads of a block must reach it, or none"))
+        self.report(faults.BarrierDivergence(f"{fault}: all threads of a block must reach it, or none"), first.at)
 
 
 def _ordered(threads: list[_Thread]) -> list[_Thread]:
@@ -194,6 +195,21 @@ def _ordered(threads: list[_Thread]) -> list[_Thread]:
         return threads[::-1]
     assert isinstance(_schedule, random.Random)
     return _schedule.sample(threads, len(threads))
+
+
+@functools.cache
+def _starts(code: types.CodeType) -> list[int]:
+    """Where the instructions begin.  An instruction that Python has specialised is under way in the cache behind it."""
+    return [step.offset for step in dis.get_instructions(code) if step.opname != "CACHE"]
+
+
+@functools.cache
+def _assigned_to(code: types.CodeType, offset: int) -> str:
+    """The name of the variable to which the call at this place of the code is assigned, or ""."""
+    following = next(
+        (step for step in dis.get_instructions(code) if step.offset > offset and step.opname != "CACHE"), None
+    )
+    return str(following.argval) if following is not None and following.opname.startswith("STORE") else ""
 
 
 # ---- what a process has but once
@@ -346,14 +362,15 @@ def gridsize(ndim: int) -> Any:
 def syncthreads() -> None:
     """Wait until all threads of the block are here."""
     now = _current("syncthreads")
-    now.synchronise(site_of(1, now))
+    frame = sys._getframe(1)
+    now.synchronise(now.site(frame.f_code, frame.f_lasti, frame.f_lineno))
 
 
 class _Shared:
     @staticmethod
     def array(shape: Any, dtype: Any) -> Memory:
         """Memory that the threads of a block share."""
-        return _current("shared.array").shared_array(shape, dtype)
+        return _current("shared.array").shared_array(shape, dtype, sys._getframe(1))
 
 
 class _Local:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from lessons.lab.cuda.record import ATOMIC, READ, WRITE, Launch, Place, Site
 
@@ -42,19 +42,9 @@ def faults_of(error: BaseException) -> tuple[str, ...]:
     return lines if lines and str(lines[0]).split(":")[0] in _KINDS else ()
 
 
-class Touch(NamedTuple):
-    """Who last touched an element."""
-
-    block: int
-    thread: int
-    interval: int
-    kind: int
-    site: Site
-
-    def said(self, launch: Launch, place: Place) -> str:
-        verb = {READ: "reads", WRITE: "writes", ATOMIC: "adds to"}[self.kind]
-        block = None if place.space == "shared" else self.block
-        return f"{launch.name_of(self.thread, block)} {verb} it ({self.site.text})"
+# Who touches an element: the number of the interval, counted over all blocks; thread; block; kind of access; where.
+Touch = tuple[int, int, int, int, Site]
+_INTERVAL, _THREAD, _BLOCK, _KIND, _SITE = range(5)
 
 
 class Watch:
@@ -65,52 +55,62 @@ class Watch:
     does not depend on the order in which the threads happen to run.
     """
 
-    def __init__(self) -> None:
-        self._elements: dict[int, list[Any]] = {}
+    __slots__ = ("_elements",)
+
+    def __init__(self, size: int) -> None:
+        self._elements: list[list[Any] | None] = [None] * size
 
     def conflict(self, element: int, now: Touch) -> Touch | None:
         """Note a touch; the earlier one that it is not ordered with, or None."""
-        known = self._elements.get(element)
+        known = self._elements[element]
+        interval, thread, block, kind, _ = now
         if known is None:
-            known = self._elements[element] = [None, None, None, None, None]
+            self._elements[element] = [None, now, None, now, None] if kind == READ else [now, None, None, None, None]
+            return None
         written, reader, other_reader, block_reader, other_block_reader = known
         found = None
-        if written is not None and not (now.kind == written.kind == ATOMIC) and _unordered(written, now):
+        if written is not None and (kind != ATOMIC or written[_KIND] != ATOMIC) and _unordered(written, now):
             found = written
-        if now.kind == READ:
-            if reader is None or (reader.block, reader.interval) != (now.block, now.interval):
+        if kind == READ:
+            if reader is None or reader[_INTERVAL] != interval:
                 known[1], known[2] = now, None
-            elif other_reader is None and reader.thread != now.thread:
+            elif other_reader is None and reader[_THREAD] != thread:
                 known[2] = now
             if block_reader is None:
                 known[3] = now
-            elif other_block_reader is None and block_reader.block != now.block:
+            elif other_block_reader is None and block_reader[_BLOCK] != block:
                 known[4] = now
-        else:
-            if found is None:
-                earlier = (reader, other_reader, block_reader, other_block_reader)
-                found = next((each for each in earlier if each is not None and _unordered(each, now)), None)
-            known[0] = now
+            return found
+        if found is None:
+            earlier = (reader, other_reader, block_reader, other_block_reader)
+            found = next((each for each in earlier if each is not None and _unordered(each, now)), None)
+        known[0] = now
         return found
 
     def written(self, element: int) -> bool:
-        known = self._elements.get(element)
+        known = self._elements[element]
         return known is not None and known[0] is not None
 
 
 def _unordered(one: Touch, other: Touch) -> bool:
-    if one.block != other.block:
+    if one[_BLOCK] != other[_BLOCK]:
         return True
-    return one.thread != other.thread and one.interval == other.interval
+    return one[_THREAD] != other[_THREAD] and one[_INTERVAL] == other[_INTERVAL]
+
+
+def _said(touch: Touch, launch: Launch, place: Place) -> str:
+    _, thread, block, kind, site = touch
+    verb = {READ: "reads", WRITE: "writes", ATOMIC: "adds to"}[kind]
+    return f"{launch.name_of(thread, None if place.space == 'shared' else block)} {verb} it ({site.text})"
 
 
 def race(launch: Launch, place: Place, element: int, first: Touch, second: Touch) -> Race:
-    what = f"{place.element(element)}: {first.said(launch, place)}, {second.said(launch, place)}"
-    if first.block != second.block:
+    what = f"{place.element(element)}: {_said(first, launch, place)}, {_said(second, launch, place)}"
+    if first[_BLOCK] != second[_BLOCK]:
         return Race(
             f"{what}. Blocks cannot wait for each other: let one thread write each element, use cuda.atomic.add, or "
             "launch a second kernel"
         )
-    if place.space == "global" and first.kind != READ and second.kind != READ:
+    if place.space == "global" and READ not in (first[_KIND], second[_KIND]):
         return Race(f"{what}: let one thread write each element, or use cuda.atomic.add")
     return Race(f"{what}, and no cuda.syncthreads() stands between them")

@@ -50,11 +50,19 @@ def garbage(shape: Any, dtype: Any) -> np.ndarray:
 
 
 class Memory:
-    """One array during one launch, or during one block when it is shared."""
+    """One array during one launch, or during one block when it is shared.
+
+    Reading and writing is what a simulation spends its time on, so the code here is plain rather than short: what has
+    happened before is answered at once, and whoever touches an element alone goes through few instructions.
+    """
+
+    __slots__ = ("_array", "_execution", "_shared", "_strides", "_watch", "dtype", "ndim", "place", "shape", "size")
 
     def __init__(self, array: np.ndarray, place: Place, execution: Execution) -> None:
-        self._array, self._place, self._execution = array, place, execution
-        self._watch = faults.Watch()
+        self._array, self.place, self._execution = array, place, execution
+        self._watch = faults.Watch(array.size)
+        self._shared = place.space == "shared"
+        self._strides = array.strides
         self.shape, self.dtype, self.size, self.ndim = array.shape, array.dtype, array.size, array.ndim
 
     def __len__(self) -> int:
@@ -62,70 +70,88 @@ class Memory:
 
     def __getitem__(self, index: Any) -> Any:
         now = self._execution
-        if now.replays():
-            return now.replayed()
-        at = self._checked(index, READ)
-        return now.happened(self._array[at])
+        log = now.log
+        now.access = access = now.access + 1
+        if access <= len(log):
+            return log[access - 1]
+        value = self._array[self._touched(index, READ)]
+        log.append(value)
+        return value
 
     def __setitem__(self, index: Any, value: Any) -> None:
         now = self._execution
-        if now.replays():
-            now.replayed()
-            return
-        at = self._checked(index, WRITE)
-        self._array[at] = now.happened(value)
+        now.access = access = now.access + 1
+        if access > len(now.log):
+            self._array[self._touched(index, WRITE)] = value
+            now.log.append(None)
 
     def add(self, index: Any, value: Any) -> Any:
         """What cuda.atomic.add does; the old value."""
         now = self._execution
-        if now.replays():
-            return now.replayed()
-        at = self._checked(index, ATOMIC, depth=3)
+        now.access = access = now.access + 1
+        if access <= len(now.log):
+            return now.log[access - 1]
+        at = self._touched(index, ATOMIC, depth=3)
         old = self._array[at]
         self._array[at] += value
-        return now.happened(old)
+        now.log.append(old)
+        return old
 
-    def _checked(self, index: Any, kind: int, depth: int = 2) -> tuple[int, ...]:
-        now, place = self._execution, self._place
+    def _touched(self, index: Any, kind: int, depth: int = 2) -> Any:
+        """Note who touches which element, and return its index; reports whatever is wrong with it."""
+        now = self._execution
         frame = sys._getframe(depth)
-        site = now.site(frame.f_code, frame.f_lasti, frame.f_lineno)
-        given = index if isinstance(index, tuple) else (index,)
-        try:
-            at = tuple(operator.index(i) for i in given)
-        except TypeError:
-            raise TypeError(f"{place.name}[{index}]: a kernel reads and writes single elements, by integers") from None
-        shown = ", ".join(map(str, at))
-        if len(at) != len(self.shape):
-            raise TypeError(f"{place.name}[{shown}]: {place.name} has {self.ndim} dimensions, of sizes {self.shape}")
+        code, offset = frame.f_code, frame.f_lasti
+        site = now.sites.get((id(code), offset)) or now.site(code, offset, frame.f_lineno)
+        shape = self.shape
+        given = index if type(index) is tuple else (index,)
+        if len(given) != len(shape):
+            raise TypeError(f"{self._named(given)}: {self.place.name} has {self.ndim} dimensions, of sizes {shape}")
         element = address = 0
-        for i, size, stride in zip(at, self.shape, self._array.strides, strict=True):
+        for i, size, stride in zip(given, shape, self._strides):  # noqa: B905  # their lengths are equal
+            if type(i) is not int:
+                i = self._integer(i, given)
             if not 0 <= i < size:
-                verb = "reads" if kind == READ else "writes"
-                raise faults.OutOfBounds(
-                    f"{place.name}[{shown}] does not exist, {place.name} has shape {self.shape}: "
-                    f"{now.launch.name_of(now.thread, now.block)} {verb} there ({site.text}). Which threads have "
-                    "nothing to do, and does an `if` stop exactly those?"
-                )
+                raise self._out_of_bounds(given, kind, site)
             element = element * size + i
             address += i * stride
-        if kind == READ and place.space == "shared" and not self._watch.written(element):
-            now.report(
-                faults.Uninitialised(
-                    f"{place.element(element)} is read by {now.launch.name_of(now.thread)} ({site.text}), but nothing "
-                    "was written there: shared memory begins with whatever was there before"
-                )
-            )
-        touch = faults.Touch(now.block, now.thread, now.interval, kind, site)
+        touch = (now.epoch, now.thread, now.block, kind, site)
         earlier = self._watch.conflict(element, touch)
         if earlier is not None:
-            now.report(faults.race(now.launch, place, element, earlier, touch))
+            now.report(faults.race(now.launch, self.place, element, earlier, touch), site)
+        elif self._shared and kind == READ and not self._watch.written(element):
+            now.report(self._uninitialised(element, site), site)
         if now.keeps:
             now.launch.accesses.append(
-                Access(now.block, now.thread, place.name, kind, element, address, site, now.interval)
+                _new(Access, (now.block, now.thread, self.place.name, kind, element, address, site, now.interval))
             )
-        return at
+        return index
+
+    def _integer(self, i: Any, given: tuple[Any, ...]) -> int:
+        try:
+            return operator.index(i)
+        except TypeError:
+            said = f"{self._named(given)}: a kernel reads and writes single elements, by integers"
+            raise TypeError(said) from None
+
+    def _named(self, given: tuple[Any, ...]) -> str:
+        return f"{self.place.name}[{', '.join(map(str, given))}]"
+
+    def _out_of_bounds(self, given: tuple[Any, ...], kind: int, site: Site) -> faults.OutOfBounds:
+        now = self._execution
+        verb = "reads" if kind == READ else "writes"
+        return faults.OutOfBounds(
+            f"{self._named(given)} does not exist, {self.place.name} has shape {self.shape}: "
+            f"{now.launch.name_of(now.thread, now.block)} {verb} there ({site.text}). Which threads have nothing to "
+            "do, and does an `if` stop exactly those?"
+        )
+
+    def _uninitialised(self, element: int, site: Site) -> faults.Uninitialised:
+        now = self._execution
+        return faults.Uninitialised(
+            f"{self.place.element(element)} is read by {now.launch.name_of(now.thread)} ({site.text}), but nothing "
+            "was written there: shared memory begins with whatever was there before"
+        )
 
 
-def site_of(depth: int, execution: Execution) -> Site:
-    frame = sys._getframe(depth + 1)
-    return execution.site(frame.f_code, frame.f_lasti, frame.f_lineno)
+_new = tuple.__new__  # a named tuple's own constructor takes twice as long

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 READ, WRITE, ATOMIC = 0, 1, 2
 
 
-class Site(NamedTuple):
-    """One instruction of a kernel: its code, the place in it, and the line of the source."""
+@dataclass(frozen=True, eq=False)
+class Site:
+    """One instruction of a kernel, and the line of the source; in a launch, each has one `Site`."""
 
     code: CodeType
-    offset: int
     line: int
 
     @property

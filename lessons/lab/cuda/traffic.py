@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from lessons.lab.cuda.record import ATOMIC, READ, WRITE, Access, Launch
+from lessons.lab.cuda.record import READ, Access, Launch
 
 WARP = 32
 SECTOR, LINE = 32, 128  # bytes
@@ -43,40 +43,33 @@ class Traffic:
 
 def requests(launch: Launch, accesses: Sequence[Access]) -> np.ndarray:
     """For each access the number of the request that it belongs to, counted from 0 in order of first appearance."""
-    seen: dict[tuple[Any, ...], int] = {}
-    times: dict[tuple[Any, ...], int] = {}
-    numbers = np.empty(len(accesses), dtype=int)
-    for k, access in enumerate(accesses):
-        own = access.block, access.thread, access.site, access.kind, access.array
-        turn = times[own] = times.get(own, 0) + 1
-        key = access.block, access.thread // WARP, access.site, access.kind, access.array, turn
-        numbers[k] = seen.setdefault(key, len(seen))
-    return numbers
+    block, thread, site = _column(accesses, "block"), _column(accesses, "thread"), _sites(accesses)
+    own = _numbered(block, thread, site)
+    # How often the same thread has been at the same instruction before.
+    order = np.argsort(own, kind="stable")
+    first = np.searchsorted(own[order], own[order], side="left")
+    turn = np.empty(len(own), dtype=int)
+    turn[order] = np.arange(len(own)) - first
+    return _numbered(block, thread // WARP, site, turn)
 
 
 def traffic(launch: Launch, array: str | None = None, kind: int | None = None) -> Traffic:
     """The traffic with global memory, with one array of it, or of one kind."""
-    chosen = [
-        access
-        for access in launch.accesses
-        if launch.arrays[access.array].space == "global"
-        and array in (None, access.array)
-        and kind in (None, access.kind)
-    ]
-    number = requests(launch, chosen)
-    address = np.array([access.address for access in chosen], dtype=int)
-    size = np.array([launch.arrays[access.array].dtype.itemsize for access in chosen], dtype=int)
+    chosen = _chosen(launch, "global", array, kind)
+    number, address = requests(launch, chosen), _column(chosen, "address")
+    sizes = {name: place.dtype.itemsize for name, place in launch.arrays.items()}
+    size = np.array([sizes[access.array] for access in chosen], dtype=int)
     count = int(number.max(initial=-1)) + 1
-    element_bytes = np.zeros(count, dtype=int)
-    first = _distinct(number, address)
-    np.add.at(element_bytes, number[first], size[first])
+    first = _first_of_each(number, address)
+    used = np.bincount(number[first], weights=size[first], minlength=count)
+    loads = sum(access.kind == READ for access in chosen)
     return Traffic(
-        loads=sum(access.kind == READ for access in chosen),
-        stores=sum(access.kind in (WRITE, ATOMIC) for access in chosen),
+        loads=loads,
+        stores=len(chosen) - loads,
         requests=count,
-        sectors=len(_distinct(number, address // SECTOR)),
-        lines=len(_distinct(number, address // LINE)),
-        least=int((-(-element_bytes // SECTOR)).sum()),
+        sectors=len(_first_of_each(number, address // SECTOR)),
+        lines=len(_first_of_each(number, address // LINE)),
+        least=int(np.ceil(used / SECTOR).sum()),
     )
 
 
@@ -85,13 +78,7 @@ def bank_conflicts(launch: Launch, array: str | None = None, kind: int | None = 
 
     Elements of 8 bytes go in two halves of a warp.
     """
-    chosen = [
-        access
-        for access in launch.accesses
-        if launch.arrays[access.array].space == "shared"
-        and array in (None, access.array)
-        and kind in (None, access.kind)
-    ]
+    chosen = _chosen(launch, "shared", array, kind)
     words: dict[tuple[int, int], dict[int, set[int]]] = {}
     for number, access in zip(requests(launch, chosen), chosen, strict=True):
         size = max(launch.arrays[access.array].dtype.itemsize, WORD)
@@ -101,11 +88,36 @@ def bank_conflicts(launch: Launch, array: str | None = None, kind: int | None = 
     return len(words), turns
 
 
-def _distinct(number: np.ndarray, place: np.ndarray) -> np.ndarray:
+def _chosen(launch: Launch, space: str, array: str | None, kind: int | None) -> list[Access]:
+    names = {name for name, place in launch.arrays.items() if place.space == space and array in (None, name)}
+    return [access for access in launch.accesses if access.array in names and kind in (None, access.kind)]
+
+
+def _column(accesses: Sequence[Access], name: str) -> np.ndarray:
+    return np.array([getattr(access, name) for access in accesses], dtype=int)
+
+
+def _sites(accesses: Sequence[Access]) -> np.ndarray:
+    """A number for each instruction and what it does to which array."""
+    known: dict[tuple[int, int, str], int] = {}
+    return np.array([known.setdefault((id(a.site), a.kind, a.array), len(known)) for a in accesses], dtype=int)
+
+
+def _numbered(*columns: np.ndarray) -> np.ndarray:
+    """The same number for the same combination of values, counted from 0 in order of first appearance."""
+    combined = np.zeros(len(columns[0]), dtype=int)
+    for column in columns:
+        combined = combined * (int(column.max(initial=0)) + 1) + column
+    _, first, number = np.unique(combined, return_index=True, return_inverse=True)
+    rank = np.empty(len(first), dtype=int)
+    rank[np.argsort(first)] = np.arange(len(first))
+    return rank[number]
+
+
+def _first_of_each(number: np.ndarray, place: np.ndarray) -> np.ndarray:
     """The first position of each different pair."""
-    if not len(number):
-        return np.empty(0, dtype=int)
-    return np.unique(number * (int(place.max()) + 1) + place, return_index=True)[1]
+    combined = number * (int(place.max(initial=0)) + 1) + place
+    return np.unique(combined, return_index=True)[1]
 
 
 def summary(launch: Launch) -> dict[str, Any]:
