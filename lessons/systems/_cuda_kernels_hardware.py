@@ -30,6 +30,12 @@ def gpu() -> Any:
     return cuda
 
 
+def name_of(cuda: Any) -> str:
+    """What the GPU is called."""
+    name = cuda.get_current_device().name
+    return name.decode() if isinstance(name, bytes) else str(name)
+
+
 def time_products(
     cuda: Any,
     kernels: dict[str, Kernel],

@@ -422,8 +422,8 @@ PRODUCT: dict[str, Wrong] = {
     ),
     "brings the first tile every time": (_multiplying(forgets_start=True), (), "(16, 32) times (32, 16):"),
     "begins the sum anew in each tile": (_multiplying(restarts=True), (), "(16, 32) times (32, 16):"),
-    "reads a row of the b-tile for its column": (_multiplying(swapped=True), (), "Uninitialised"),
-    "lets x be the row": (_multiplying(x_is_row=True), (), "the accesses are not coalesced"),
+    "reads a row of the b-tile for its column": (_multiplying(swapped=True), (), "(16, 32) times (32, 16):"),
+    "lets x be the row": (_multiplying(16, x_is_row=True), (), "the accesses are not coalesced"),
     "uses no tiles": (_without_tiles, (), "nothing is read once and used often"),
     "lets NumPy do it": (lambda a, b: a @ b, (), "no kernel was launched"),
 }

@@ -81,6 +81,8 @@ class Execution:
         self._running: _Thread | None = None
         self._first_epoch = 0
         self._shared: list[Memory] = []
+        self._unwritten: dict[tuple[int, int], tuple[Memory, int, Site]] = {}
+        self._found: list[tuple[faults.Fault, Site]] = []
         self._seen: set[tuple[type, int, int]] = set()
         self._barrier = self._allocation = 0
 
@@ -97,13 +99,12 @@ class Execution:
         return known
 
     def report(self, fault: faults.Fault, site: Site) -> None:
-        """Raise a fault, or note it, once for each line of the source."""
-        if self.stops:
-            raise fault
-        key = type(fault), id(site.code), site.line
-        if key not in self._seen:
-            self._seen.add(key)
-            self.launch.faults.append(fault)
+        """Note a fault; it is raised at the end of the interval, when all is known that may be its cause."""
+        self._found.append((fault, site))
+
+    def unwritten(self, memory: Memory, element: int, site: Site) -> None:
+        """Note that the running thread reads what nobody has written so far."""
+        self._unwritten.setdefault((id(memory), element), (memory, self.thread, site))
 
     # ---- what kernels ask
 
@@ -150,9 +151,11 @@ class Execution:
             for thread in _ordered(threads):
                 self._run_thread(function, arguments, thread)
             waiting = [thread for thread in threads if not thread.ended]
+            if waiting:
+                self._require_all(threads, waiting)
+            self._end_interval()
             if not waiting:
                 return
-            self._require_all(threads, waiting)
             for thread in waiting:
                 thread.passed += 1
 
@@ -167,7 +170,29 @@ class Execution:
             function(*arguments)
         except _AtBarrier:
             return
+        except Exception:
+            self._end_interval()  # what was found before may be the reason
+            raise
         thread.ended = True
+
+    def _end_interval(self) -> None:
+        """Raise what was found in this interval, or keep it: each kind once for each line of the source.
+
+        What a thread has read before anybody wrote it is a race when another one has written it meanwhile, and was
+        found as such; otherwise it is the memory's old content.
+        """
+        for (_, element), (memory, thread, site) in self._unwritten.items():
+            if memory.writer(element) in (None, thread):
+                self.report(memory.uninitialised(element, thread, site), site)
+        self._unwritten.clear()
+        found, self._found = self._found, []
+        if found and self.stops:
+            raise found[-1][0] if isinstance(found[-1][0], faults.BarrierDivergence) else found[0][0]
+        for fault, site in found:
+            key = type(fault), id(site.code), site.line
+            if key not in self._seen:
+                self._seen.add(key)
+                self.launch.faults.append(fault)
 
     def _require_all(self, threads: list[_Thread], waiting: list[_Thread]) -> None:
         """Every thread must wait at the same barrier."""
@@ -327,17 +352,16 @@ def jit(function: Any = None, *, device: bool = False, **options: Any) -> Any:
     return function if device else Kernel(function)
 
 
-def twin(kernel: Kernel, cuda: Any) -> Any:
-    """The same kernel for another module with these names: `twin(kernel, numba.cuda)` is for a GPU."""
-    return cuda.jit(_translated(kernel.py_func, cuda))
+def twin(function: Any, cuda: Any) -> Any:
+    """The same kernel, or function that makes and launches kernels, with another module in the place of this one.
 
-
-def _translated(function: Any, cuda: Any) -> Any:
-    known = {**function.__globals__, "cuda": cuda}
-    made = types.FunctionType(function.__code__, known, function.__name__, function.__defaults__, function.__closure__)
-    made.__module__ = function.__module__
-    made.__qualname__ = function.__qualname__
-    return made
+    `twin(kernel, numba.cuda)` is for a GPU.
+    """
+    plain = function.py_func if isinstance(function, Kernel) else function
+    names = {**plain.__globals__, "cuda": cuda}
+    made = types.FunctionType(plain.__code__, names, plain.__name__, plain.__defaults__, plain.__closure__)
+    made.__module__, made.__qualname__ = plain.__module__, plain.__qualname__
+    return cuda.jit(made) if isinstance(function, Kernel) else made
 
 
 # ---- functions of a kernel

@@ -87,9 +87,10 @@ class Watch:
         known[0] = now
         return found
 
-    def written(self, element: int) -> bool:
+    def writer(self, element: int) -> int | None:
+        """The thread that last wrote an element, or None."""
         known = self._elements[element]
-        return known is not None and known[0] is not None
+        return None if known is None or known[0] is None else int(known[0][_THREAD])
 
 
 def _unordered(one: Touch, other: Touch) -> bool:
@@ -111,6 +112,7 @@ def race(launch: Launch, place: Place, element: int, first: Touch, second: Touch
             f"{what}. Blocks cannot wait for each other: let one thread write each element, use cuda.atomic.add, or "
             "launch a second kernel"
         )
-    if place.space == "global" and READ not in (first[_KIND], second[_KIND]):
-        return Race(f"{what}: let one thread write each element, or use cuda.atomic.add")
-    return Race(f"{what}, and no cuda.syncthreads() stands between them")
+    what += ", and no cuda.syncthreads() stands between them"
+    if place.space == "global":
+        return Race(f"{what}: let one thread write each element, use cuda.atomic.add, or wait")
+    return Race(what)

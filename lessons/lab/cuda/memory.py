@@ -119,8 +119,8 @@ class Memory:
         earlier = self._watch.conflict(element, touch)
         if earlier is not None:
             now.report(faults.race(now.launch, self.place, element, earlier, touch), site)
-        elif self._shared and kind == READ and not self._watch.written(element):
-            now.report(self._uninitialised(element, site), site)
+        elif self._shared and kind == READ and self._watch.writer(element) is None:
+            now.unwritten(self, element, site)
         if now.keeps:
             now.launch.accesses.append(
                 _new(Access, (now.block, now.thread, self.place.name, kind, element, address, site, now.interval))
@@ -146,11 +146,14 @@ class Memory:
             "do, and does an `if` stop exactly those?"
         )
 
-    def _uninitialised(self, element: int, site: Site) -> faults.Uninitialised:
-        now = self._execution
+    def writer(self, element: int) -> int | None:
+        """The thread that last wrote an element, or None."""
+        return self._watch.writer(element)
+
+    def uninitialised(self, element: int, thread: int, site: Site) -> faults.Uninitialised:
         return faults.Uninitialised(
-            f"{self.place.element(element)} is read by {now.launch.name_of(now.thread)} ({site.text}), but nothing "
-            "was written there: shared memory begins with whatever was there before"
+            f"{self.place.element(element)} is read by {self._execution.launch.name_of(thread)} ({site.text}), but "
+            "nothing was written there: shared memory begins with whatever was there before"
         )
 
 
