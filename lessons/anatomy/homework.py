@@ -92,6 +92,7 @@ def stub_file(lesson: Lesson, command: str | None = None) -> str:
         f'    {command}\n"""\n\n'
         "from __future__ import annotations\n\nimport numpy as np  # noqa: F401\n"
     )
+    head += "".join(f"{line}\n" for line in ("", *lesson.imports)) if lesson.imports else ""
     return "\n\n".join([head, *(stub(exercise) for exercise in lesson.exercise_list)])
 
 

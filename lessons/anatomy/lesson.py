@@ -134,8 +134,9 @@ class Lesson:
     """A lesson's metadata and, in file order, its parts and exercises.
 
     ``needs`` names the lessons to read before; ``minutes`` is the time of a default run; ``headline`` the one
-    sentence that the lesson proves; ``exercises`` the number of exercises that `minigrad dev check` expects.
-    ``cell_size`` is the size of the run where the lesson is executed cell by cell.
+    sentence that the lesson proves; ``exercises`` the number of exercises that `minigrad dev check` expects;
+    ``imports`` the lines that a learner's file needs besides NumPy.  ``cell_size`` is the size of the run where the
+    lesson is executed cell by cell.
     """
 
     name: str
@@ -146,6 +147,7 @@ class Lesson:
     needs: tuple[str, ...] = ()
     minutes: float = 1
     exercises: int | None = None
+    imports: tuple[str, ...] = ()
     cell_size: str = field(default="quick", init=False, repr=False)
     parts: list[Part] = field(default_factory=list, init=False, repr=False)
     slips: list[Erratum] = field(default_factory=list, init=False, repr=False)

@@ -35,14 +35,14 @@ def problems(lesson: Lesson) -> list[str]:
     elif lesson.exercises != count:
         found.append(f"{lesson.name}: declares {lesson.exercises} exercises, but {count} are registered")
     for exercise in lesson.exercise_list:
-        problems_found = [*_exercise_problems(exercise), *_reveal_problems(lesson, exercise)]
+        problems_found = [*_exercise_problems(lesson, exercise), *_reveal_problems(lesson, exercise)]
         found += [f"{lesson.name} / {exercise.name}: {problem}" for problem in problems_found]
     return found
 
 
 def _reveal_problems(lesson: Lesson, exercise: Exercise) -> Iterator[str]:
-    """Whether the solution, when it is revealed, works in a learner's file: with NumPy and the lesson's exercises."""
-    namespace: dict[str, Any] = {"np": np}
+    """Whether the solution, when it is revealed, works in a learner's file: with its imports and the exercises."""
+    namespace = learners_file(lesson)
     for other in lesson.exercise_list:
         exec("from __future__ import annotations\n" + without_decorators(other.solution), namespace)
     outcome = check_one(exercise, namespace[exercise.name])
@@ -50,11 +50,18 @@ def _reveal_problems(lesson: Lesson, exercise: Exercise) -> Iterator[str]:
         yield f"the solution does not work in a learner's file, which has np and the exercises: {outcome.lines[0]}"
 
 
-def _exercise_problems(exercise: Exercise) -> Iterator[str]:
+def learners_file(lesson: Lesson) -> dict[str, Any]:
+    """The names that a learner's file begins with."""
+    namespace: dict[str, Any] = {"np": np}
+    exec("\n".join(lesson.imports), namespace)
+    return namespace
+
+
+def _exercise_problems(lesson: Lesson, exercise: Exercise) -> Iterator[str]:
     if exercise.check is None:
         yield "has no check"
         return
-    namespace: dict[str, Any] = {"np": np}
+    namespace = learners_file(lesson)
     exec("from __future__ import annotations\n" + stub(exercise), namespace)
     outcome = check_one(exercise, namespace[exercise.name])
     if outcome.status != "not started":
@@ -81,11 +88,18 @@ def _exercise_problems(exercise: Exercise) -> Iterator[str]:
 
 
 def _diagnosis_problems(exercise: Exercise, name: str, outcome: Outcome) -> Iterator[str]:
-    """Whether a mistake gets the diagnosis that its author declared."""
+    """Whether a mistake gets the diagnosis that its author declared.
+
+    A check may find a cause by itself, where there are no terms that could: then its own lines must have it.
+    """
     found, expected = outcome.diagnosis, exercise.expected[name]
-    if exercise.question is None:
-        if expected.terms or expected.cause:
-            yield f"the mistake {name!r} declares a diagnosis, but the exercise has no question to find it with"
+    if exercise.question is None and expected.terms:
+        yield f"the mistake {name!r} declares terms, but the exercise has no question to find it with"
+        return
+    if found is None and (exercise.question is None or (expected.cause and not expected.terms)):
+        said = "; ".join(outcome.lines)
+        if expected.cause is not None and expected.cause not in said:
+            yield f"the mistake {name!r} should have the cause {expected.cause!r}; the check says: {said}"
         return
     if found is None:
         yield f"the mistake {name!r} fails, but without a diagnosis"

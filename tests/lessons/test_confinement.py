@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lessons.lab import evidence
 from lessons.workbench.sandbox import Limits, Submission, SubmissionError
 from lessons.workbench.sandbox.confine import HARMS
 
@@ -246,6 +247,28 @@ def f(x):
         np.testing.assert_array_equal(gradient, [0, 2, 4])
         assert shape == (2,)
         assert submission.printed == "from a thread\n"
+
+
+def test_simulated_kernels_run_with_barriers(confined):
+    """With more threads in a block than a confined process can have, and without reading the lessons."""
+    text = """
+from lessons.lab import cuda
+@cuda.jit
+def turned_round(x, out):
+    shared = cuda.shared.array(128, np.float64)
+    t = cuda.threadIdx.x
+    shared[t] = x[t]
+    cuda.syncthreads()
+    out[t] = shared[127 - t]
+def f(x):
+    out = np.zeros_like(x)
+    turned_round[1, 128](x, out)
+    return out
+"""
+    x = np.arange(128.0)
+    with confined(text) as submission, evidence.collected() as told:
+        np.testing.assert_array_equal(submission.functions["f"](x), x[::-1])
+    assert [(launch["threads"], launch["loads"], launch["stores"]) for launch in told] == [(128, 128, 128)]
 
 
 @LINUX

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lessons.anatomy import Hint, Lesson, LessonError, Source, Term, Verdict
+from lessons.anatomy import Hint, Lesson, LessonError, Source, Term, Verdict, stub_file
 from lessons.anatomy.homework import check_one
 from lessons.workbench import devcheck
 from lessons.workbench.cli import main
@@ -187,6 +188,61 @@ def test_a_diagnosis_without_a_question_is_found():
     check = exercise.check
     exercise.question, exercise.check = None, check
     assert any("the exercise has no question to find it with" in problem for problem in devcheck.problems(lesson))
+
+
+def test_a_cause_that_the_check_itself_says_needs_no_question():
+    lesson = Lesson("planted", "t", "s", Source("t", "a", 2000, "https://example.org"), "h", exercises=1)
+
+    @lesson.exercise(hint="h")
+    def one():
+        """Return 1."""
+        return np.ones(1)
+
+    lesson.check("one")(lambda c: Verdict(c()[0] == 1, ("one was divided",) if c()[0] < 1 else ()))
+    lesson.mistake("one", "halves", cause="was divided")(lambda: np.ones(1) / 2)
+    assert devcheck.problems(lesson) == []
+    lesson.mistake("one", "doubles", cause="was multiplied")(lambda: 2 * np.ones(1))
+    (problem,) = devcheck.problems(lesson)
+    assert "'doubles' should have the cause 'was multiplied'; the check says: " in problem
+
+
+def test_beside_a_question_a_check_can_name_a_cause_of_its_own():
+    lesson = lesson_with_question()
+    exercise = lesson.exercise_list[0]
+    by_terms = exercise.check
+
+    def check(candidate):
+        try:
+            return by_terms(candidate)
+        except ZeroDivisionError:
+            return Verdict(False, ("something was divided by zero",))
+
+    exercise.check = check
+    lesson.mistake("backward", "divides by zero", cause="divided by zero")(lambda dy, x: 1 // 0)
+    assert devcheck.problems(lesson) == []
+    lesson.mistake("backward", "has no sums", cause="overflow")(lambda dy, x: 1 // 0)
+    assert "should have the cause 'overflow'" in devcheck.problems(lesson)[0]
+    lesson.mistake("backward", "has no terms", terms=("own",), cause="divided by zero")(lambda dy, x: 1 // 0)
+    assert "fails, but without a diagnosis" in devcheck.problems(lesson)[1]
+
+
+@pytest.mark.parametrize("imports", [("import math",), ()])
+def test_what_the_lesson_imports_is_in_the_learners_file(imports):
+    source = Source("t", "a", 2000, "https://example.org")
+    lesson = Lesson("planted", "t", "s", source, "h", exercises=1, imports=imports)
+
+    @lesson.exercise(hint="h")
+    def half_turn():
+        """Return pi."""
+        return math.pi * np.ones(1)
+
+    lesson.check("half_turn")(lambda c: Verdict.from_arrays("pi", c(), np.full(1, np.pi), 1e-9))
+    lesson.mistake("half_turn", "is the whole turn")(lambda: np.full(1, 2 * np.pi))
+    problems = devcheck.problems(lesson)
+    assert ("name 'math' is not defined" in "".join(problems)) == (not imports)
+    assert ("import numpy as np  # noqa: F401\n\nimport math\n\n\ndef half_turn():" in stub_file(lesson)) == bool(
+        imports
+    )
 
 
 def test_dev_check_says_what_it_held_to_account(capsys):

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from lessons.anatomy import Lesson, LessonError, check_file
+from lessons.lab import evidence
 from lessons.workbench.sandbox import Limits, Nursery, Submission, SubmissionError, check_in_child, codec
 
 TOY = Path(__file__).with_name("toy.py")
@@ -345,6 +346,35 @@ def test_warnings_are_passed_on(homework):
         warnings.simplefilter("always")
         submission.functions["f"]()
     assert [str(w.message) for w in caught] == ["divide by zero encountered in log"]
+
+
+def test_evidence_is_passed_on(homework):
+    """Also more than there is room for, and what is no evidence."""
+    text = """
+from lessons.lab import evidence
+def f(x):
+    assert evidence.wanted()
+    evidence.tell({"launches": 3, "kernel": "add"})
+    evidence.tell({"no": [1], "evidence": None})
+    for k in range(200):
+        evidence.tell({"k": k})
+    return x
+"""
+    with Submission(homework(text), Limits()) as submission, evidence.collected() as outside:
+        with evidence.collected() as told:
+            submission.functions["f"](1.0)
+        submission.functions["f"](1.0)
+    assert told[0] == {"launches": 3, "kernel": "add"}
+    assert told[1:] == [{"k": k} for k in range(len(told) - 1)]
+    assert 50 < len(told) <= evidence.MOST
+    assert outside == told, "the second call told the outer listener, the first one did not"
+    evidence.tell({"nobody": "listens"})
+    assert not evidence.wanted()
+
+
+@pytest.mark.parametrize("forged", ["a", {"a": 1}, [1], [{"a": []}], [{"a": "x" * 500}], [{"a": "\x1b[2J"}], None])
+def test_evidence_that_is_none_is_dropped(forged):
+    assert evidence.plain(forged) == []
 
 
 # ---- loading

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from lessons.anatomy.homework import NOT_STARTED
+from lessons.lab import evidence
 from lessons.workbench.sandbox import codec
 from lessons.workbench.sandbox.errors import SubmissionError
 from lessons.workbench.sandbox.limits import Limits
@@ -134,6 +135,8 @@ class Submission:
             said = head.get("warnings")
             for message in said[:_WARNINGS] if isinstance(said, list) else ():
                 warnings.warn(clean(str(message)[:500]), RuntimeWarning, stacklevel=3)
+            for entry in evidence.plain(head.get("evidence")):
+                evidence.tell(entry)
             return value
         if head.get("not started") is True and str(head.get("text", "")).startswith(NOT_STARTED):
             raise NotImplementedError(clean(str(head["text"])))
