@@ -784,8 +784,9 @@ def tiled_matmul(a, b):
 # %% [markdown]
 # ## Banks: shared memory has lanes, too
 #
-# Shared memory delivers from 32 **banks** at a time, word $w$ (4 bytes) out of bank $w \bmod 32$. A request whose
-# words lie in different banks, or are the same word, takes one turn. Two different words in one bank take two.
+# Shared memory delivers from 32 **banks** at a time, word $w$ (4 bytes) out of bank $w \operatorname{mod} 32$. A
+# request whose words lie in different banks, or are the same word, takes one turn. Two different words in one bank
+# take two.
 #
 # When a warp reads a *column* of a tile with 32 columns, all words lie in one bank: 32 turns. Give the tile 33
 # columns, one that nobody uses, and the column lies in 32 different banks.
@@ -841,7 +842,12 @@ def banks(run: Run) -> None:
 # \end{align*}
 # $$
 #
-# with $1/s$ = `inv_std`. The two sums over the batch are the gradients of $\beta$ and $\gamma$, `dbeta` and `dgamma`.
+# with $1/s$ = `inv_std`. The two sums over the batch are the gradients of $\beta$ and $\gamma$,
+#
+# $$
+# \text{dbeta} = \sum_j dy_j, \qquad \text{dgamma} = \sum_j dy_j \hat{x}_j
+# $$
+#
 # So the device has two things to do, and the second needs the first *of all rows*: two launches.
 #
 # 1. **Column sums.** A row's neighbours are other columns, so let x be the column: then a warp's requests are
