@@ -85,7 +85,7 @@ def draw_counts(titles: Sequence[str], loads: np.ndarray, sectors: np.ndarray, s
     """Draw what each multiply-add costs, by step: loads, sectors and reads of shared memory."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8.6, 4.2), layout="constrained")
+    figure = Figure(figsize=(9.4, 4.4), layout="constrained")
     axes = figure.subplots()
     places = np.arange(len(titles))
     series = (
@@ -99,13 +99,13 @@ def draw_counts(titles: Sequence[str], loads: np.ndarray, sectors: np.ndarray, s
     positive = np.concatenate([values[values > 0] for values, _, _ in series])
     axes.set(
         yscale="log",
-        ylim=(positive.min() / 3, positive.max() * 8),
+        ylim=(positive.min() / 3, positive.max() * 10),
         xticks=places,
         xticklabels=titles,
         ylabel="for each multiply-add",
         title="Four kernels, one product: what a multiply-add has to wait for",
     )
-    axes.legend(fontsize=9, loc="upper right", ncols=3)
+    axes.legend(fontsize=9, loc="upper center", ncols=3, columnspacing=1.2)
     axes.grid(axis="y", alpha=0.25)
     axes.set_axisbelow(True)
     return figure
@@ -249,8 +249,8 @@ def draw_luck(names: Sequence[str], right: np.ndarray, margins: np.ndarray) -> F
     axes = figure.subplots()
     places = np.arange(len(names))[::-1]
     axes.barh(places, 100 * right, 0.6, xerr=100 * margins, color=[BLUE, *[VERMILLION] * (len(names) - 1)], capsize=3)
-    for y, share in zip(places, right, strict=True):
-        axes.text(100 * share + 3.5, y + 0.3, f"{100 * share:.0f} %", fontsize=9, va="center")
+    for y, share, margin in zip(places, right, margins, strict=True):
+        axes.text(100 * (share + margin) + 1.5, y, f"{100 * share:.0f} %", fontsize=9, va="center")
     axes.set(
         yticks=places,
         yticklabels=names,

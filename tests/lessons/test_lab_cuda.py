@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from lessons.lab import cuda, evidence
+from lessons.lab.cuda.faults import Watch
 
 ROOT = Path(__file__).resolve().parents[2]
 ORDERS = ("ascending", "descending", 0, 1)
@@ -214,7 +215,13 @@ def one_adds_the_others_read(x, s, t, b):
         assign(x, 1, x[0])
 
 
+def the_last_reads_what_all_have_added(x, s, t, b):
+    cuda.atomic.add(x, 0, 1)
+    assign(x, 1 + t, x[0])
+
+
 RULES = {
+    "atomics and then a read": (the_last_reads_what_all_have_added, 1, "Race"),
     "own elements": (lambda x, s, t, b: assign(s, t, 1), 1, ""),
     "a write, a barrier, a read": (read_after_wait, 1, ""),
     "a write and a read": (read_without_wait, 1, "Race"),
@@ -239,6 +246,30 @@ RULES = {
 def test_the_rule_does_not_depend_on_the_order(rule):
     body, blocks, fault = RULES[rule]
     assert the_fault(body, blocks) == fault
+
+
+@pytest.mark.parametrize("seed", range(400))
+def test_the_watch_finds_a_conflict_exactly_where_the_rule_says_so(seed):
+    """Up to the first conflict, in any order of accesses, also in one that the executor would not run."""
+    rng = np.random.default_rng(seed)
+    watch, before = Watch(1), []
+    interval = {0: 0, 1: 100}
+    for _ in range(8):
+        block, thread, kind = int(rng.integers(2) * (rng.random() < 0.3)), int(rng.integers(3)), int(rng.integers(3))
+        interval[block] += rng.random() < 0.2
+        now = (interval[block], thread, block, 0 if rng.random() < 0.6 else kind, None)
+        clash = [
+            one
+            for one in before
+            if (one[2] != now[2] or (one[1] != now[1] and one[0] == now[0]))
+            and {one[3], now[3]} not in ({cuda.READ}, {cuda.ATOMIC})
+        ]
+        found = watch.conflict(0, now)
+        assert (found is not None) == bool(clash)
+        if clash:
+            assert found in clash
+            return
+        before.append(now)
 
 
 def test_a_barrier_orders_a_block_also_in_global_memory():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from lessons.lab.cuda.record import ATOMIC, READ, WRITE, Launch, Place, Site
 
 
@@ -51,46 +49,50 @@ class Watch:
     """Who has touched each element of one array, as much as is needed to see the next conflict.
 
     Two accesses of one block are ordered when a barrier lies between them, accesses of two blocks never are. So it is
-    enough to remember the last write, readers by two threads since the last barrier, and readers of two blocks. That
-    does not depend on the order in which the threads happen to run.
+    enough to remember, of those who read and of those who write: two threads since the last barrier, and two blocks.
+    That does not depend on the order in which the threads happen to run.
     """
 
     __slots__ = ("_elements",)
 
     def __init__(self, size: int) -> None:
-        self._elements: list[list[Any] | None] = [None] * size
+        self._elements: list[list[Touch | None] | None] = [None] * size
 
     def conflict(self, element: int, now: Touch) -> Touch | None:
         """Note a touch; the earlier one that it is not ordered with, or None."""
         known = self._elements[element]
-        interval, thread, block, kind, _ = now
         if known is None:
-            self._elements[element] = [None, now, None, now, None] if kind == READ else [now, None, None, None, None]
-            return None
-        written, reader, other_reader, block_reader, other_block_reader = known
+            known = self._elements[element] = [None] * (2 * _KEPT)
+        kind = now[_KIND]
         found = None
-        if written is not None and (kind != ATOMIC or written[_KIND] != ATOMIC) and _unordered(written, now):
-            found = written
-        if kind == READ:
-            if reader is None or reader[_INTERVAL] != interval:
-                known[1], known[2] = now, None
-            elif other_reader is None and reader[_THREAD] != thread:
-                known[2] = now
-            if block_reader is None:
-                known[3] = now
-            elif other_block_reader is None and block_reader[_BLOCK] != block:
-                known[4] = now
-            return found
-        if found is None:
-            earlier = (reader, other_reader, block_reader, other_block_reader)
-            found = next((each for each in earlier if each is not None and _unordered(each, now)), None)
-        known[0] = now
+        for each in known[_KEPT:] if kind == READ else known:
+            if each is not None and _unordered(each, now) and (kind != ATOMIC or each[_KIND] != ATOMIC):
+                found = each
+                break
+        _remember(known, 0 if kind == READ else _KEPT, now)
         return found
 
     def writer(self, element: int) -> int | None:
         """The thread that last wrote an element, or None."""
         known = self._elements[element]
-        return None if known is None or known[0] is None else int(known[0][_THREAD])
+        last = None if known is None else known[-1]
+        return None if last is None else last[_THREAD]
+
+
+_KEPT = 5  # touches of readers, then of writers: two threads since the last barrier, two blocks, and the last one
+
+
+def _remember(known: list[Touch | None], first: int, now: Touch) -> None:
+    one, block = known[first], known[first + 2]
+    if one is None or one[_INTERVAL] != now[_INTERVAL]:
+        known[first], known[first + 1] = now, None
+    elif known[first + 1] is None and one[_THREAD] != now[_THREAD]:
+        known[first + 1] = now
+    if block is None:
+        known[first + 2] = now
+    elif known[first + 3] is None and block[_BLOCK] != now[_BLOCK]:
+        known[first + 3] = now
+    known[first + 4] = now
 
 
 def _unordered(one: Touch, other: Touch) -> bool:
