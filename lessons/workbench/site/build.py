@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import importlib.util
 import re
 import time
@@ -80,7 +82,8 @@ def build(
         found.append((lesson, run))
         if after is not None:
             after(run)
-    made = _make(found, [lesson.name for lesson in lessons])
+    with _no_collection():
+        made = _make(found, [lesson.name for lesson in lessons])
     if made.problems:
         raise SiteError(made.problems)
     written, removed = write_site(out, made.files)
@@ -95,6 +98,18 @@ def build(
         [run for _, run in found if run.was_stale],
         time.perf_counter() - start,
     )
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Leave the garbage collector out, which finds nothing in a million small values and takes a fifth of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def require_libraries() -> None:

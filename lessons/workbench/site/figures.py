@@ -20,7 +20,7 @@ LIGHT = 90_000  # bytes up to which a drawing is shown as SVG: sharp at any size
 LIGHT_WITH_PIXELS = 30_000  # the same for a drawing with a photograph in it, which is not sharp in any case
 HEAVY = 50_000  # bytes from which a picture is compressed once more, harder
 DOTS_PER_PIXEL = 150 / 96  # figures are saved with 150 dots per inch, and a page has 96 pixels per inch
-QUALITY, LOWER_QUALITY = 80, 50  # of WebP
+QUALITY, LOWER_QUALITY = 74, 46  # of WebP
 
 
 @dataclass
