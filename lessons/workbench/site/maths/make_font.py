@@ -7,8 +7,6 @@ The source is fonts/static_otf/STIXTwoMath-Regular.otf of https://github.com/sti
 It is cut down to the characters that formulas may have, with their larger forms and parts, and changed where browsers
 do less than TeX:
 
-* Brackets, bars, radicals, braces and lines have a form for every size up to 12 em (30 em for what lies), made from the
-  font's own parts.  Browsers would put the parts together themselves, and Chromium loses some of them.
 * Radicals of all heights are as wide as the smallest, as in TeX's own fonts, and tall brackets hardly wider than low
   ones: whatever the height, Chromium leaves room for the widest.
 * The primes are those for scripts, because browsers do not choose script forms, and the others come out tiny.
@@ -21,12 +19,10 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from fontTools.pens.boundsPen import BoundsPen
 from fontTools.pens.t2CharStringPen import T2CharStringPen
 from fontTools.pens.transformPen import TransformPen
 from fontTools.subset import Options, Subsetter, parse_unicodes
 from fontTools.ttLib import TTFont
-from fontTools.ttLib.tables.otTables import MathGlyphVariantRecord
 
 NAME = "Minigrad Math"
 CHARACTERS = (
@@ -39,11 +35,7 @@ CHARACTERS = (
 PRIMES = (0x2032, 0x2033, 0x2034, 0x2057)
 RADICAL = "√"
 BRACKETS = "()[]{}⌈⌉⌊⌋⟨⟩"
-BARS = "|‖"
-LYING = "⏞⏟‾_"
 TALLEST = 3200  # of the single forms of a bracket, in thousandths of an em; above, it is put together from parts
-OVERLAP = 100  # of two parts, in thousandths of an em
-EXTENDER = 1  # the flag of a part that may be as long as it takes
 THIRD = 2  # the form of a bracket that is as wide as all taller ones become
 
 
@@ -55,10 +47,6 @@ def main(source: str, target: str) -> None:
     _one_width(font, RADICAL, 0)
     for bracket in BRACKETS:
         _one_width(font, bracket, THIRD)
-    for char in (RADICAL, *BRACKETS, *BARS):
-        _forms_of_all_sizes(font, char, upright=True)
-    for char in LYING:
-        _forms_of_all_sizes(font, char, upright=False)
     _primes_for_scripts(font)
     _scripts_on_one_line(font)
     _rename(font)
@@ -66,12 +54,10 @@ def main(source: str, target: str) -> None:
     font.save(target)
 
 
-def _forms(font: TTFont, char: str, upright: bool = True) -> Any:
+def _forms(font: TTFont, char: str) -> Any:
     """What the MATH table says of a character's larger forms."""
-    table, name = font["MATH"].table.MathVariants, font.getBestCmap()[ord(char)]
-    if upright:
-        return table.VertGlyphConstruction[table.VertGlyphCoverage.glyphs.index(name)]
-    return table.HorizGlyphConstruction[table.HorizGlyphCoverage.glyphs.index(name)]
+    variants = font["MATH"].table.MathVariants
+    return variants.VertGlyphConstruction[variants.VertGlyphCoverage.glyphs.index(font.getBestCmap()[ord(char)])]
 
 
 def _drop_tall_forms(font: TTFont, char: str) -> None:
@@ -109,70 +95,6 @@ def _squeeze(font: TTFont, name: str, width: int) -> None:
     glyphs[name].draw(TransformPen(pen, (width / old_width, 0, 0, 1, 0, 0)))
     outlines[name] = pen.getCharString(private=outlines[name].private, globalSubrs=outlines[name].globalSubrs)
     font["hmtx"][name] = (width, round(bearing * width / old_width))
-
-
-def _forms_of_all_sizes(font: TTFont, char: str, upright: bool) -> None:
-    """Add forms made from the parts of a character, above the largest single form that it has."""
-    forms = _forms(font, char, upright)
-    if forms.GlyphAssembly is None:
-        return
-    parts = forms.GlyphAssembly.PartRecords
-    least = sum(part.FullAdvance - OVERLAP for part in parts if not part.PartFlags & EXTENDER) + 3 * OVERLAP
-    size = max(least, forms.MathGlyphVariantRecord[-1].AdvanceMeasurement + 100)
-    while size <= (12_000 if upright else 30_000):
-        record = MathGlyphVariantRecord()
-        record.VariantGlyph, record.AdvanceMeasurement = _put_together(font, parts, size, upright), size
-        forms.MathGlyphVariantRecord.append(record)
-        size += 150 if size < 6_000 else 500
-    forms.VariantCount = len(forms.MathGlyphVariantRecord)
-
-
-def _put_together(font: TTFont, parts: Any, size: int, upright: bool) -> str:
-    """A glyph of this height (or width) from parts that overlap: those in between are as long as it takes."""
-    glyphs = font.getGlyphSet()
-    fixed = sum(part.FullAdvance for part in parts if not part.PartFlags & EXTENDER)
-    length = (size - fixed + OVERLAP * (len(parts) - 1)) / sum(part.PartFlags & EXTENDER for part in parts)
-    width = max(font["hmtx"][part.glyph][0] for part in parts) if upright else size
-    pen = T2CharStringPen(width, glyphs)
-    place = _lower_end(font, parts[0].glyph, size) if upright else 0.0
-    for part in parts:
-        box = _box(glyphs, part.glyph)
-        start, ink = (box[1], box[3] - box[1]) if upright else (box[0], box[2] - box[0])
-        wanted = length if part.PartFlags & EXTENDER else part.FullAdvance
-        scale = wanted / ink
-        shift = place - start * scale
-        turn = (1, 0, 0, scale, 0, shift) if upright else (scale, 0, 0, 1, shift, 0)
-        glyphs[part.glyph].draw(TransformPen(pen, turn))
-        place += wanted - OVERLAP
-    return _add(font, f"{parts[0].glyph}.of{size}", pen, width)
-
-
-def _lower_end(font: TTFont, part: str, size: int) -> float:
-    """Where a tall form begins: a radical below the line as its smaller forms do, all others around the axis."""
-    if part.startswith("uni221A"):
-        return float(_box(font.getGlyphSet(), "uni221A.s3")[1])
-    return font["MATH"].table.MathConstants.AxisHeight.Value - size / 2
-
-
-def _box(glyphs: Any, name: str) -> tuple[float, float, float, float]:
-    pen = BoundsPen(glyphs)
-    glyphs[name].draw(pen)
-    return pen.bounds
-
-
-def _add(font: TTFont, name: str, pen: T2CharStringPen, width: int) -> str:
-    """A new glyph; those that are there already, as of a part that two characters share, get another name."""
-    top = font["CFF "].cff.topDictIndex[0]
-    while name in top.CharStrings:
-        name += "x"
-    outline = pen.getCharString(private=top.Private, globalSubrs=top.GlobalSubrs)
-    top.CharStrings.charStringsIndex.append(outline)
-    top.CharStrings.charStrings[name] = len(top.CharStrings.charStringsIndex) - 1
-    top.charset.append(name)
-    font.setGlyphOrder(list(top.charset))
-    font["hmtx"][name] = (width, 0)
-    font["maxp"].numGlyphs = len(top.charset)
-    return name
 
 
 def _primes_for_scripts(font: TTFont) -> None:
