@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import re
+from pathlib import Path
 from xml.etree.ElementTree import Element, fromstring
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 pytest.importorskip("latex2mathml", reason="latex2mathml is not installed (extra: site)")
 
@@ -491,3 +494,77 @@ def test_names_that_spell_symbols_light_them(latex, lit):
     names = ("mu", "x_hat", "dmu", "dx_hat", "alpha", "A", "y", "log", "mean")
     found = [e for e in elements(latex, terms=names).iter() if e.get("data-term")]
     assert [f"{e.get('data-term')}: {''.join(e.itertext())}" for e in found] == lit
+
+
+@pytest.mark.parametrize("latex", [r"\begin{align*} a &= \text{b}\,\text{c} \end{align*}", r"\text{a} = \text{b}"])
+def test_a_sign_among_texts_keeps_its_spaces(latex):
+    """MathML takes text for space, and a row of one operator and spaces for an operator, whose spaces are outside."""
+    assert spaces(latex, "=") == (THICK, THICK)
+    (sign,) = elements(latex).iter("mo")
+    assert (sign.get("lspace"), sign.get("rspace")) == ("0em", "0em")
+
+
+# ---- in a browser
+
+PAGE = """<!doctype html><meta charset="utf-8"><style>{css} body {{ font-size: 20px }}</style>{formulas}"""
+
+
+@pytest.fixture
+def drawn(browser, tmp_path):
+    """A function from formulas to the page of a browser that shows them, with the site's style and font."""
+    assets = Path(maths.__file__).parents[1] / "assets"
+    page = browser.new_page()
+
+    def draw(*formulas: str):
+        css = (assets / "maths.css").read_text(encoding="utf-8").replace('url("', f'url("{assets.as_uri()}/')
+        shown = "".join(f"<p>{to_mathml(latex, True)}" for latex in formulas)
+        (tmp_path / "page.html").write_text(PAGE.format(css=css, formulas=shown), encoding="utf-8")
+        page.goto((tmp_path / "page.html").as_uri())
+        page.evaluate("document.fonts.ready")
+        assert page.evaluate("[...document.fonts].map(font => font.status)") == ["loaded"]
+        return page
+
+    yield draw
+    page.close()
+
+
+def boxes(page, selector: str) -> list[dict[str, float]]:
+    return page.eval_on_selector_all(selector, "all => all.map(it => it.getBoundingClientRect().toJSON())")
+
+
+def test_the_columns_of_align_meet(drawn):
+    page = drawn(r"\begin{align*} a + b + c + d &= e \\ f &= g + h + i + j \end{align*}")
+    signs = [box["left"] for box in boxes(page, "mtd.left > mo:first-child")]
+    ends = [box["right"] for box in boxes(page, "mtd.right > :last-child")]
+    assert signs[0] == pytest.approx(signs[1], abs=0.1)
+    assert ends[0] == pytest.approx(ends[1], abs=0.1)
+
+
+def test_limits_stand_below_in_displayed_formulas(drawn):
+    page = drawn(r"\sum_i x", r"\left( \sum_i x \right)", r"\max_i x")
+    for sign, limit in zip(boxes(page, "munder > mo"), boxes(page, "munder > mi"), strict=True):
+        assert limit["top"] > sign["top"] + 0.7 * sign["height"]
+        assert abs(limit["left"] + limit["width"] / 2 - sign["left"] - sign["width"] / 2) < 5
+
+
+def test_brackets_and_radicals_are_no_wider_than_their_height_asks(drawn):
+    """Chromium leaves room for the widest form of a sign; with the font as it was, that was half an em too much."""
+    page = drawn(r"\left( x \right)", r"\sqrt{x}")
+    assert all(box["width"] < 0.45 * 21 for box in boxes(page, "mo"))
+    (root,), (radicand,) = boxes(page, "msqrt"), boxes(page, "msqrt > mi")
+    assert root["right"] - radicand["right"] < 2
+
+
+@pytest.mark.parametrize("latex", [r"\bar{K}", r"\bar{x}", r"\tilde{W}"])
+def test_accents_keep_a_distance(drawn, latex):
+    """Between the ink of an accent and that of its letter there is paper."""
+    page = drawn(latex)
+    page.eval_on_selector("body", "it => { it.style.fontSize = '100px' }")
+    with Image.open(io.BytesIO(page.locator("mover").screenshot())) as picture:
+        grey = picture.convert("L")
+        ink = "".join(
+            "x" if grey.crop((0, y, grey.width, y + 1)).getextrema()[0] < 128 else " " for y in range(grey.height)
+        )
+    accent, letter = ink.split()
+    assert len(accent) < len(letter)
+    assert len(ink.strip()) - len(accent) - len(letter) >= 3
