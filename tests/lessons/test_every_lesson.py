@@ -20,7 +20,7 @@ import pytest
 
 from lessons.anatomy import Figure, Slider, check_file, stub_file
 from lessons.lab.recorded import recorded_by_torch
-from lessons.workbench import catalogue, devcheck
+from lessons.workbench import catalogue, devcheck, errata
 
 ROOT = Path(__file__).resolve().parents[2]
 LESSONS = catalogue.all_lessons()
@@ -36,6 +36,18 @@ def test_every_claim_of_a_quick_run_holds(lesson, quick_run):
     assert failed == []
     assert len(run.claims) >= 15
     assert [section.part.name for section in run.sections if not section.items] == [], "parts that say nothing"
+
+
+@every_lesson
+def test_its_errata_hold_by_themselves(lesson):
+    """`minigrad errata` runs them without the parts before them."""
+    failed = [
+        f"{row.erratum.title}: {claim.text} {claim.problem}"
+        for row in errata.collect([lesson])
+        for claim in row.evidence
+        if not claim.passed
+    ]
+    assert failed == []
 
 
 @every_lesson
