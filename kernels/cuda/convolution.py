@@ -8,9 +8,8 @@ With taps t = (kh, kw) and positions p = (oh, ow), and for each group:
     backward_weight  o     (c, t)     (n, p)    dy[n, o, p] * x[n, c, p s + t d - before]
 
 Bytes and multiplications are those of the product: a layer of C = O = 256 channels, 3 x 3, does about a thousand
-multiplications for each element that it moves, so the arithmetic is the limit; with few channels, memory is. Kernel
-size, stride and dilation are constants of the compiled kernel, because a thread divides by them for every element that
-it reads; sizes are not, so that a network's layers share kernels.
+multiplications for each element that it moves, so the arithmetic is the limit; with few channels, memory is. How
+elements are found is the subject of `windows`. All sizes are arguments, so that a network's layers share their kernels.
 
 No atomics: every result is one thread's, or a sum of parts in a fixed order. Results do not depend on the GPU's timing.
 """
@@ -20,7 +19,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from numba import cuda
+import numpy as np
+from numba import cuda, uint32
 
 from kernels.cuda import device, multiplication
 from kernels.cuda.array import DeviceArray, empty, full, to_device
@@ -28,76 +28,74 @@ from kernels.cuda.device import DeviceError
 from kernels.cuda.dtypes import FLOATS, check_float
 from kernels.cuda.multiplication import Tile, tile_for
 from kernels.cuda.whole import quotient, remainder
+from kernels.cuda.windows import Sizes, read_tap, taps, window
 
 __all__ = ["backward_bias", "backward_input", "backward_weight", "forward"]
 
-
-Sizes = Sequence[int]
 Padding = Sequence[tuple[int, int]]
-Options = tuple[int, ...]  # kernel_size, stride and dilation: constants of a compiled kernel
+Options = tuple[int, ...]  # kernel_size, stride and dilation
+TYPES = {name: (kind, kind, np.dtype(name).itemsize) for name, kind in FLOATS.items()}
 
 
 def forward(
-    x: Any, weight: Any, bias: Any, stride: Sizes, padding: Padding, dilation: Sizes, groups: int, windows: Sizes
-) -> DeviceArray:
-    """The convolution (N, O, *windows) of x (N, C, *sizes) with weight (O, C/groups, *kernel_size), plus bias (O,)."""
+    x: Any, weight: Any, bias: Any, stride: Sequence[int], padding: Padding, dilation: Sequence[int], groups: int,
+    out_size: Sequence[int],
+) -> DeviceArray:  # fmt: skip
+    """The convolution (N, O, *out_size) of x (N, C, *sizes) with weight (O, C/groups, *kernel_size), plus bias (O,)."""
     x, weight = _images("conv_forward", x), _images("conv_forward", weight)
-    n, channels, height, width = x.shape
-    filters, per_group, *kernel_size = weight.shape
-    rows, columns = _two(windows)
-    y = empty((n, filters, rows, columns), x.dtype)
-    bias = full((filters,), 0, x.dtype) if bias is None else to_device(bias)
-    size = filters // groups, n * rows * columns, per_group * math.prod(kernel_size)
-    tile = tile_for(size[0])
-    kernel = _forward(x.dtype.name, _options(kernel_size, stride, dilation), tile)
-    sizes = channels, height, width, filters, rows, columns, *_before(padding), size[0], per_group
-    multiplication.launch(kernel, tile, size, groups, size[2], (weight.handle, x.handle, bias.handle, y.handle), sizes)
-    return y.reshape(n, filters, *windows)
+    sizes = _sizes(x.shape, weight.shape[0], _two(out_size), stride, padding, groups)
+    kernel_size = weight.shape[2:]
+    y = empty((x.shape[0], sizes.filters, sizes.rows, sizes.columns), x.dtype)
+    bias = full((sizes.filters,), 0, x.dtype) if bias is None else to_device(bias)
+    table = _windows(sizes, kernel_size, dilation)
+    m, n, k = sizes.group_filters, x.shape[0] * sizes.rows * sizes.columns, table.shape[0]
+    tile = tile_for(m, n, groups)
+    arguments = _flat(weight), _flat(x), table.handle, bias.handle, _flat(y)
+    multiplication.launch(_forward(x.dtype.name, tile), tile, (m, n, k), groups, max(k, 1), arguments, sizes)
+    return y.reshape(x.shape[0], sizes.filters, *out_size)
 
 
 def backward_input(
-    dy: Any, weight: Any, input_size: Sizes, stride: Sizes, padding: Padding, dilation: Sizes, groups: int
-) -> DeviceArray:
+    dy: Any, weight: Any, input_size: Sequence[int], stride: Sequence[int], padding: Padding, dilation: Sequence[int],
+    groups: int,
+) -> DeviceArray:  # fmt: skip
     """The gradient (N, C, *input_size) by x."""
     dy, weight = _images("conv_backward_input", dy), _images("conv_backward_input", weight)
-    n, filters, rows, columns = dy.shape
-    _, per_group, *kernel_size = weight.shape
-    height, width = _two(input_size)
-    channels = per_group * groups
-    dx = empty((n, channels, height, width), dy.dtype)
-    size = per_group, n * height * width, filters // groups * math.prod(kernel_size)
-    tile, options = tile_for(size[0]), _options(kernel_size, stride, dilation)
-    sizes = channels, height, width, filters, rows, columns, *_before(padding), filters // groups, per_group
-    arguments = weight.handle, dy.handle, weight.handle, dx.handle
-    multiplication.launch(_backward_input(dy.dtype.name, options, tile), tile, size, groups, size[2], arguments, sizes)
+    images, filters, rows, columns = dy.shape
+    channels = weight.shape[1] * groups
+    sizes = _sizes((images, channels, *_two(input_size)), filters, (rows, columns), stride, padding, groups)
+    dx = empty((images, channels, sizes.height, sizes.width), dy.dtype)
+    each = math.prod(weight.shape[1:])
+    table = taps(sizes.group_filters, weight.shape[2:], _two(dilation), rows * columns, 0, each)
+    m, n, k = sizes.group_channels, images * sizes.height * sizes.width, table.shape[0]
+    tile = tile_for(m, n, groups)
+    kernel = _backward_input(dy.dtype.name, (sizes.stride_h, sizes.stride_w), tile)
+    arguments = _flat(weight), _flat(dy), table.handle, table.handle, _flat(dx)
+    multiplication.launch(kernel, tile, (m, n, k), groups, max(k, 1), arguments, sizes)
     # The product multiplies weights by 0 where no result of the convolution used them. That is 0, unless they are not
     # finite; then their sum is not finite either (or it overflows, which costs time only), and a plain sum decides.
     alarm = (weight * 0).sum()
-    plain = _plain_backward_input(options)
+    plain = _plain_backward_input((*weight.shape[2:], *_two(stride), *_two(dilation)))
     blocks = device.blocks_for(dx.size)
     device.launch(plain, blocks, device.THREADS, weight.handle, dy.handle, alarm.reshape(1).handle, dx.handle, sizes)
-    return dx.reshape(n, channels, *input_size)
+    return dx.reshape(images, channels, *input_size)
 
 
 def backward_weight(
-    x: Any, dy: Any, kernel_size: Sizes, stride: Sizes, padding: Padding, dilation: Sizes, groups: int
-) -> DeviceArray:
+    x: Any, dy: Any, kernel_size: Sequence[int], stride: Sequence[int], padding: Padding, dilation: Sequence[int],
+    groups: int,
+) -> DeviceArray:  # fmt: skip
     """The gradient (O, C/groups, *kernel_size) by weight."""
     x, dy = _images("conv_backward_weight", x), _images("conv_backward_weight", dy)
-    n, channels, height, width = x.shape
-    _, filters, rows, columns = dy.shape
-    per_group = channels // groups
-    taps = _two(kernel_size)
-    size = filters // groups, per_group * math.prod(taps), n * rows * columns
-    tile = tile_for(size[0])
-    kernel = _backward_weight(x.dtype.name, _options(taps, stride, dilation), tile)
-    part = _part(size, tile, groups)
-    parts = max(-(-size[2] // part), 1)
-    dw = empty((parts, groups, size[0], size[1]), x.dtype)
-    sizes = channels, height, width, filters, rows, columns, *_before(padding), size[0], per_group
-    arguments = dy.handle, x.handle, dw.handle, dw.handle
-    multiplication.launch(kernel, tile, size, groups, part, arguments, sizes)
-    return dw.sum(0).reshape(filters, per_group, *kernel_size)
+    sizes = _sizes(x.shape, dy.shape[1], dy.shape[2:], stride, padding, groups)
+    table = _windows(sizes, _two(kernel_size), dilation)
+    m, n, k = sizes.group_filters, table.shape[0], x.shape[0] * sizes.rows * sizes.columns
+    tile = tile_for(m, n, groups, divided=True)
+    part = _part((m, n, k), tile, groups)
+    dw = empty((max(-(-k // part), 1), groups, m, n), x.dtype)
+    arguments = _flat(dy), _flat(x), table.handle, table.handle, _flat(dw)
+    multiplication.launch(_backward_weight(x.dtype.name, tile), tile, (m, n, k), groups, part, arguments, (sizes, n))
+    return dw.sum(0).reshape(sizes.filters, sizes.group_channels, *kernel_size)
 
 
 def backward_bias(dy: DeviceArray) -> DeviceArray:
@@ -111,19 +109,31 @@ def _images(name: str, array: Any) -> DeviceArray:
     check_float(name, array)
     if array.ndim == 5:
         raise DeviceError(f"{name}: three spatial dimensions have no CUDA kernel yet; copy the arrays to the host")
+    device.check_index(array.size)
     return array if array.ndim == 4 else array.reshape(*array.shape[:2], 1, array.shape[2])
 
 
-def _two(sizes: Sizes) -> tuple[int, ...]:
+def _flat(array: DeviceArray) -> Any:
+    return array.reshape(array.size).handle
+
+
+def _two(sizes: Sequence[int]) -> tuple[int, ...]:
     return tuple(sizes) if len(sizes) == 2 else (1, *sizes)
 
 
-def _before(padding: Padding) -> tuple[int, ...]:
-    return _two([before for before, _ in padding]) if len(padding) == 2 else (0, padding[0][0])
+def _sizes(
+    image: Sequence[int], filters: int, out_size: Sequence[int], stride: Sequence[int], padding: Padding, groups: int
+) -> Sizes:
+    channels, height, width = image[-3:]
+    before = _two([each for each, _ in padding]) if len(padding) == 2 else (0, padding[0][0])
+    return Sizes(
+        channels, height, width, filters, *out_size, *before, *_two(stride), channels // groups, filters // groups
+    )  # fmt: skip
 
 
-def _options(kernel_size: Sizes, stride: Sizes, dilation: Sizes) -> Options:
-    return (*_two(kernel_size), *_two(stride), *_two(dilation))
+def _windows(sizes: Sizes, kernel_size: Sequence[int], dilation: Sequence[int]) -> DeviceArray:
+    plane, each = sizes.height * sizes.width, math.prod(kernel_size)
+    return taps(sizes.group_channels, kernel_size, _two(dilation), plane, sizes.width, each)
 
 
 def _part(size: tuple[int, int, int], tile: Tile, groups: int) -> int:
@@ -135,7 +145,7 @@ def _part(size: tuple[int, int, int], tile: Tile, groups: int) -> int:
     return max(steps, 1) * tile.tk
 
 
-# --- how the products read --------------------------------------------------------------------------------------------
+# --- how the products read and write ----------------------------------------------------------------------------------
 
 
 @cuda.jit(device=True)
@@ -143,97 +153,103 @@ def _multiply_add(found, a, b):
     return found + a * b
 
 
-def _reader_of_windows(options: Options) -> Any:
-    """The device function that reads x[image, channel] at the tap of the window at a position, 0 outside."""
-    kh, kw, stride_h, stride_w, dilation_h, dilation_w = options
+@functools.cache
+def _forward(dtype: str, tile: Tile) -> Any:
+    @cuda.jit(device=True)
+    def read_weight(weight, table, group, i, feature, placed, sizes):
+        return weight[uint32((group * sizes.group_filters + i) * table.shape[0] + feature)]
 
     @cuda.jit(device=True)
-    def read(x, group, feature, position, sizes):
-        _, height, width, _, rows, columns, before_h, before_w, _, per_group = sizes
-        channel, tap = quotient(feature, kh * kw), remainder(feature, kh * kw)
-        image, place = quotient(position, rows * columns), remainder(position, rows * columns)
-        h = quotient(place, columns) * stride_h + quotient(tap, kw) * dilation_h - before_h
-        w = remainder(place, columns) * stride_w + remainder(tap, kw) * dilation_w - before_w
-        if 0 <= h < height and 0 <= w < width:
-            return x[image, group * per_group + channel, h, w]
-        return x.dtype.type(0)
+    def read_x(x, table, feature, position, placed, sizes):
+        return read_tap(x, table, feature, placed, sizes)
 
-    return read
+    @cuda.jit(device=True)
+    def aim(group, share, position, sizes):
+        places = sizes.rows * sizes.columns
+        image, place = quotient(position, places), remainder(position, places)
+        return (image * sizes.filters + group * sizes.group_filters) * places + place
+
+    @cuda.jit(device=True)
+    def write(y, bias, group, aimed, i, value, sizes):
+        y[uint32(aimed + i * sizes.rows * sizes.columns)] = value + bias[uint32(group * sizes.group_filters + i)]
+
+    return multiplication.product(window, read_weight, read_x, _multiply_add, aim, write, TYPES[dtype], tile)
 
 
 @functools.cache
-def _forward(dtype: str, options: Options, tile: Tile) -> Any:
-    kh, kw = options[:2]
-    read_window = _reader_of_windows(options)
+def _backward_input(dtype: str, stride: tuple[int, int], tile: Tile) -> Any:
+    """The stride is a constant of the compiled kernel, because it divides where elements are read."""
+    stride_h, stride_w = stride
 
     @cuda.jit(device=True)
-    def read_weight(weight, group, i, feature, sizes):
-        tap = remainder(feature, kh * kw)
-        return weight[group * sizes[8] + i, quotient(feature, kh * kw), quotient(tap, kw), remainder(tap, kw)]
+    def place(group, position, sizes):
+        """Where the group's first channel of this image of dy begins, and the pixel's row and column with padding."""
+        at = remainder(position, sizes.height * sizes.width)
+        image = quotient(position, sizes.height * sizes.width)
+        start = (image * sizes.filters + group * sizes.group_filters) * sizes.rows * sizes.columns
+        return start, quotient(at, sizes.width) + sizes.before_h, remainder(at, sizes.width) + sizes.before_w
 
     @cuda.jit(device=True)
-    def write(y, bias, group, part, i, position, value, sizes):
-        rows, columns, o = sizes[4], sizes[5], group * sizes[8] + i
-        image, place = quotient(position, rows * columns), remainder(position, rows * columns)
-        y[image, o, quotient(place, columns), remainder(place, columns)] = value + bias[o]
-
-    types = FLOATS[dtype], FLOATS[dtype]
-    return multiplication.product(read_weight, read_window, _multiply_add, write, types, tile)
-
-
-@functools.cache
-def _backward_input(dtype: str, options: Options, tile: Tile) -> Any:
-    kh, kw, stride_h, stride_w, dilation_h, dilation_w = options
+    def read_weight(weight, table, group, channel, feature, placed, sizes):
+        taps = quotient(table.shape[0], sizes.group_filters)
+        group_at = group * table.shape[0] * sizes.group_channels
+        return weight[uint32(group_at + channel * taps + table[feature, 3])]
 
     @cuda.jit(device=True)
-    def read_weight(weight, group, channel, feature, sizes):
-        o, tap = group * sizes[8] + quotient(feature, kh * kw), remainder(feature, kh * kw)
-        return weight[o, channel, quotient(tap, kw), remainder(tap, kw)]
-
-    @cuda.jit(device=True)
-    def read_dy(dy, group, feature, position, sizes):
-        _, height, width, _, rows, columns, before_h, before_w, filters, _ = sizes
-        o, tap = quotient(feature, kh * kw), remainder(feature, kh * kw)
-        image, place = quotient(position, height * width), remainder(position, height * width)
-        h = quotient(place, width) + before_h - quotient(tap, kw) * dilation_h
-        w = remainder(place, width) + before_w - remainder(tap, kw) * dilation_w
+    def read_dy(dy, table, feature, position, placed, sizes):
+        start, bottom, right = placed
+        h, w = bottom - table[feature, 1], right - table[feature, 2]
         if h >= 0 and w >= 0 and remainder(h, stride_h) == 0 and remainder(w, stride_w) == 0:
             h, w = quotient(h, stride_h), quotient(w, stride_w)
-            if h < rows and w < columns:
-                return dy[image, group * filters + o, h, w]
+            if h < sizes.rows and w < sizes.columns:
+                return dy[uint32(start + table[feature, 0] + h * sizes.columns + w)]
         return dy.dtype.type(0)
 
     @cuda.jit(device=True)
-    def write(dx, _, group, part, channel, position, value, sizes):
-        height, width = sizes[1], sizes[2]
-        image, place = quotient(position, height * width), remainder(position, height * width)
-        dx[image, group * sizes[9] + channel, quotient(place, width), remainder(place, width)] = value
+    def aim(group, share, position, sizes):
+        places = sizes.height * sizes.width
+        image, at = quotient(position, places), remainder(position, places)
+        return (image * sizes.channels + group * sizes.group_channels) * places + at
 
-    types = FLOATS[dtype], FLOATS[dtype]
-    return multiplication.product(read_weight, read_dy, _multiply_add, write, types, tile)
+    @cuda.jit(device=True)
+    def write(dx, extra, group, aimed, channel, value, sizes):
+        dx[uint32(aimed + channel * sizes.height * sizes.width)] = value
+
+    return multiplication.product(place, read_weight, read_dy, _multiply_add, aim, write, TYPES[dtype], tile)
 
 
 @functools.cache
-def _backward_weight(dtype: str, options: Options, tile: Tile) -> Any:
-    read_window = _reader_of_windows(options)
+def _backward_weight(dtype: str, tile: Tile) -> Any:
+    @cuda.jit(device=True)
+    def place(group, position, sizes):
+        """Where the group's first filter has this position in dy, and the window."""
+        shape = sizes[0]
+        places = shape.rows * shape.columns
+        image, at = quotient(position, places), remainder(position, places)
+        plane = image * shape.filters + group * shape.group_filters
+        return plane * places + at, window(group, position, shape)
 
     @cuda.jit(device=True)
-    def read_dy(dy, group, i, position, sizes):
-        rows, columns = sizes[4], sizes[5]
-        image, place = quotient(position, rows * columns), remainder(position, rows * columns)
-        return dy[image, group * sizes[8] + i, quotient(place, columns), remainder(place, columns)]
+    def read_dy(dy, table, group, i, position, placed, sizes):
+        return dy[uint32(placed[0] + i * sizes[0].rows * sizes[0].columns)]
 
     @cuda.jit(device=True)
-    def read_window_at(x, group, position, feature, sizes):
-        return read_window(x, group, feature, position, sizes)
+    def read_x(x, table, position, feature, placed, sizes):
+        return read_tap(x, table, feature, placed[1], sizes[0])
 
     @cuda.jit(device=True)
-    def write(dw, _, group, part, i, feature, value, sizes):
-        dw[part, group, i, feature] = value
+    def aim(group, share, feature, sizes):
+        shape, features = sizes
+        groups = quotient(shape.filters, shape.group_filters)
+        return (share * groups + group) * shape.group_filters * features + feature
 
-    types = FLOATS[dtype], FLOATS[dtype]
+    @cuda.jit(device=True)
+    def write(dw, extra, group, aimed, i, value, sizes):
+        dw[uint32(aimed + i * sizes[1])] = value
+
+    types = TYPES[dtype]
     return multiplication.product(
-        read_dy, read_window_at, _multiply_add, write, types, tile, b_along_sum=True
+        place, read_dy, read_x, _multiply_add, aim, write, types, tile, b_along_sum=True
     )  # fmt: skip
 
 
@@ -244,7 +260,7 @@ def _plain_backward_input(options: Options) -> Any:
 
     @cuda.jit
     def plain_backward_input(weight, dy, alarm, dx, sizes):
-        channels, height, width, _, rows, columns, before_h, before_w, filters, per_group = sizes
+        channels, height, width, _, rows, columns, before_h, before_w, _, _, per_group, filters = sizes
         if alarm[0] == 0:
             return
         for place in range(cuda.grid(1), dx.size, cuda.gridsize(1)):

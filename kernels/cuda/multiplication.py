@@ -5,11 +5,16 @@ convolution's windows never exists ("implicit GEMM"). Why tiles? A product of m 
 element n or m times, and from the GPU's memory that would take a hundred times as long as the arithmetic. A block of
 threads therefore computes a tile of tm x tn results: it copies tm x tk of a and tk x tn of b into shared memory, and
 multiplies from there. Each element that a block reads is used tm or tn times. And each thread computes rm x rn results
-in registers, so that what it reads from shared memory is used rm or rn times again: with 8 x 8, it reads 16 numbers for
-64 multiplications, which is what the multiprocessor's ports can deliver.
+in registers, so that what it reads from shared memory is used rm or rn times again.
 
-The threads' results lie apart by the number of threads, not side by side: neighbouring threads then read neighbouring
-words of shared memory, and write neighbouring results.
+                          b  [ tk x tn ]        One of a thread's rm x rn results, in groups that lie side by side:
+                               . . . .          one instruction reads 16 bytes from shared memory, and neighbouring
+        a  [ tm x tk ]   [ : : * * : : * * ]    threads read neighbouring groups. With 8 x 8 results of 4 bytes, four
+            : : :        [ : : * * : : * * ]    such reads stand beside 64 multiplications.
+
+Reading from the GPU's memory takes hundreds of cycles. So there are two pairs of tiles in shared memory: while one is
+multiplied, what comes next is already on its way into registers, and then moves to the other. One barrier a step is
+enough, since nobody writes to the tiles that others still read.
 
 A sum that is long while the result is small (the gradient of a weight) is cut into parts, each with blocks of its own;
 the parts are added afterwards, in a fixed order.
@@ -18,9 +23,10 @@ the parts are added afterwards, in a fixed order.
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from numba import cuda
+from numba import cuda, uint64
 
 from kernels.cuda import device
+from kernels.cuda.device import SIMULATED
 
 
 class Tile(NamedTuple):
@@ -36,52 +42,95 @@ class Tile(NamedTuple):
     def threads(self) -> int:
         return (self.tm // self.rm) * (self.tn // self.rn)
 
+    @property
+    def cost(self) -> int:
+        """Instructions of a step: its multiplications, and some 20 for each element that is fetched."""
+        return self.tk * (self.tm * self.tn + 20 * (self.tm + self.tn))
 
-if device.SIMULATED:
-    TILES: tuple[Tile, ...] = (Tile(4, 8, 4, 2, 2),)
+
+if SIMULATED:
+    TILES: tuple[Tile, ...] = (Tile(16, 8, 4, 4, 4),)
 else:
-    TILES = (Tile(32, 128, 8, 4, 4), Tile(64, 128, 8, 8, 4), Tile(128, 128, 8, 8, 8))
+    TILES = (Tile(32, 128, 8, 8, 4), Tile(64, 128, 8, 8, 4), Tile(128, 128, 8, 8, 8))
+
+# Unused elements between two rows of a tile in shared memory: threads that store a column would otherwise wait for the
+# same bank.
+APART = 4
+VECTOR_BYTES = 16  # the most that one instruction reads
 
 
-def tile_for(m: int) -> Tile:
-    """The tile for a result with m rows: the smallest that holds them all, or the largest."""
-    return next((tile for tile in TILES if tile.tm >= m), TILES[-1])
+def tile_for(m: int, n: int, matrices: int, divided: bool = False) -> Tile:
+    """The tile that should need the least time for that many results m x n.
+
+    A larger tile needs fewer instructions for each multiplication, a smaller one keeps more multiprocessors busy.
+    `divided` says that the sum will be cut until all are busy.
+    """
+
+    def time(tile: Tile) -> float:
+        blocks = -(-m // tile.tm) * -(-n // tile.tn) * matrices
+        turns = blocks / device.multiprocessors()
+        return tile.cost * (turns if divided else -(-turns // 1))
+
+    return min(TILES, key=time)
 
 
 def product(
+    place: Callable[..., Any],
     read_a: Callable[..., Any],
     read_b: Callable[..., Any],
     multiply_add: Callable[..., Any],
+    aim: Callable[..., Any],
     write: Callable[..., Any],
-    types: tuple[Any, Any],
+    types: tuple[Any, Any, int],
     tile: Tile,
     b_along_sum: bool = False,
 ) -> Any:
-    """The kernel `(a, b, extra, out, m, n, k, part, parts, sizes)`, for blocks (n / tn, m / tm, matrices * parts).
+    """The kernel `(a, b, table, extra, out, m, n, k, part, parts, sizes)`, for (n/tn, m/tm, matrices * parts) blocks.
+
+    All functions are device functions, and what they need of an index is asked for as rarely as possible: a thread's
+    elements of b share their column, or with b_along_sum their place in the sum, and `place` is called once for all.
 
     Args:
-        read_a: device function (a, matrix, i, l, sizes); called for 0 <= i < m and 0 <= l < k.
-        read_b: device function (b, matrix, l, j, sizes); called for 0 <= l < k and 0 <= j < n.
-        multiply_add: device function (accumulator, a, b).
-        write: device function (out, extra, matrix, part, i, j, accumulator, sizes).
-        types: Numba's types of elements and accumulators.
+        place: (matrix, index, sizes) -> what there is to know of column `index`, or with b_along_sum of term `index`;
+            also called for indices beyond the last.
+        read_a: (a, table, matrix, i, l, placed, sizes); called for 0 <= i < m and 0 <= l < k.
+        read_b: (b, table, l, j, placed, sizes); called for 0 <= l < k and 0 <= j < n.
+        multiply_add: (accumulator, a, b).
+        aim: (matrix, share, j, sizes) -> where column j of the result goes; called for 0 <= j < n.
+        write: (out, extra, matrix, aimed, i, accumulator, sizes).
+        types: Numba's types of elements and accumulators, and the bytes of an element.
         tile: the shares of blocks and threads.
         b_along_sum: whether neighbours of b along the sum, and not along its columns, are neighbours in memory.
     """
-    element, accumulator = types
+    element, accumulator, itemsize = types
     tm, tn, tk, rm, rn = tile
     threads = tile.threads
     across, down = tn // rn, tm // rm  # threads along the columns and the rows of the tile
     a_reads, b_reads = tm * tk // threads, tk * tn // threads
-    pitch = tm + 4  # keeps threads that store a column of a apart: they would wait for the same bank
+    a_pitch, b_pitch = tm + APART, tn + APART
+    a_room, b_room = 2 * tk * a_pitch, 2 * tk * b_pitch
+    group = min(VECTOR_BYTES // itemsize, rm, rn)  # results of a thread that lie side by side
+    for fits in (tm * tk % threads, tk * tn % threads, threads % tk, 0 if b_along_sum else threads % tn):
+        assert fits == 0, f"{tile} cannot be shared out evenly among {threads} threads"
+
+    @cuda.jit(device=True)
+    def line(number, thread, count):
+        """Which row or column of the tile is a thread's result `number`, among `count` threads."""
+        return (number // group * count + thread) * group + number % group
 
     @cuda.jit
-    def tiled_product(a, b, extra, out, m, n, k, part, parts, sizes):
-        a_tile = cuda.shared.array((tk, pitch), element)
-        b_tile = cuda.shared.array((tk, tn), element)
-        found = cuda.local.array((rm, rn), accumulator)
+    def tiled_product(a, b, table, extra, out, m, n, k, part, parts, sizes):
+        if SIMULATED:  # where memory has no alignment, and two arrays made on one line of code are one
+            a_tiles = cuda.shared.array(a_room, element)
+            b_tiles = cuda.shared.array(b_room, element)
+        else:
+            a_tiles = cuda.shared.array(a_room, element, VECTOR_BYTES)
+            b_tiles = cuda.shared.array(b_room, element, VECTOR_BYTES)
+        a_next = cuda.local.array(a_reads, element)
+        b_next = cuda.local.array(b_reads, element)
         a_values = cuda.local.array(rm, element)
         b_values = cuda.local.array(rn, element)
+        found = cuda.local.array((rm, rn), accumulator)
 
         thread = cuda.threadIdx.x
         column, row = thread % across, thread // across
@@ -91,39 +140,61 @@ def product(
             for j in range(rn):
                 found[i, j] = 0
 
-        for start in range(share * part, min((share + 1) * part, k), tk):
-            for step in range(a_reads):
-                i, l = (thread + step * threads) // tk, thread % tk  # noqa: E741
-                value = element(0)
-                if top + i < m and start + l < k:
-                    value = read_a(a, matrix, top + i, start + l, sizes)
-                a_tile[l, i] = value
-            for step in range(b_reads):
-                place = thread + step * threads
+        first, last = share * part, min((share + 1) * part, k)
+        placed = place(matrix, left + thread % tn, sizes)
+        now = 1
+        for start in range(first - tk, last, tk):  # the first turn only fetches
+            ahead = start + tk
+            if ahead < last:
                 if b_along_sum:
-                    l, j = place % tk, place // tk  # noqa: E741
-                else:
-                    l, j = place // tn, place % tn  # noqa: E741
-                value = element(0)
-                if left + j < n and start + l < k:
-                    value = read_b(b, matrix, start + l, left + j, sizes)
-                b_tile[l, j] = value
-            cuda.syncthreads()
-            for l in range(tk):  # noqa: E741
-                for i in range(rm):
-                    a_values[i] = a_tile[l, row + i * down]
-                for j in range(rn):
-                    b_values[j] = b_tile[l, column + j * across]
-                for i in range(rm):
+                    placed = place(matrix, ahead + thread % tk, sizes)
+                for step in range(a_reads):
+                    i, l = top + (thread + step * threads) // tk, ahead + thread % tk  # noqa: E741
+                    value = element(0)
+                    if i < m and l < last:
+                        value = read_a(a, table, matrix, i, l, placed, sizes)
+                    a_next[step] = value
+                for step in range(b_reads):
+                    if b_along_sum:
+                        l, j = ahead + thread % tk, left + (thread + step * threads) // tk  # noqa: E741
+                    else:
+                        l, j = ahead + (thread + step * threads) // tn, left + thread % tn  # noqa: E741
+                    value = element(0)
+                    if j < n and l < last:
+                        value = read_b(b, table, l, j, placed, sizes)
+                    b_next[step] = value
+            if start >= first:
+                for l in range(tk):  # noqa: E741
+                    for i in range(rm):
+                        a_values[i] = a_tiles[uint64((now * tk + l) * a_pitch + line(i, row, down))]
                     for j in range(rn):
-                        found[i, j] = multiply_add(found[i, j], a_values[i], b_values[j])
+                        b_values[j] = b_tiles[uint64((now * tk + l) * b_pitch + line(j, column, across))]
+                    for i in range(rm):
+                        for j in range(rn):
+                            found[i, j] = multiply_add(found[i, j], a_values[i], b_values[j])
+            now = 1 - now
+            if ahead < last:
+                for step in range(a_reads):
+                    a_tiles[uint64((now * tk + thread % tk) * a_pitch + (thread + step * threads) // tk)] = a_next[step]
+                for step in range(b_reads):
+                    if b_along_sum:
+                        b_tiles[uint64((now * tk + thread % tk) * b_pitch + (thread + step * threads) // tk)] = b_next[
+                            step
+                        ]
+                    else:
+                        b_tiles[uint64((now * tk + (thread + step * threads) // tn) * b_pitch + thread % tn)] = b_next[
+                            step
+                        ]
             cuda.syncthreads()
 
-        for i in range(rm):
-            for j in range(rn):
-                y, x = top + row + i * down, left + column + j * across
-                if y < m and x < n:
-                    write(out, extra, matrix, share, y, x, found[i, j], sizes)
+        for j in range(rn):
+            x = left + line(j, column, across)
+            if x < n:
+                aimed = aim(matrix, share, x, sizes)
+                for i in range(rm):
+                    y = top + line(i, row, down)
+                    if y < m:
+                        write(out, extra, matrix, aimed, y, found[i, j], sizes)
 
     return tiled_product
 

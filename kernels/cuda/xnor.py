@@ -6,7 +6,8 @@ for a multiplication; a multiprocessor counts the bits of 16 words of 32 bits in
 products of signs in place of 128 of floats.
 
 A padded pixel is no sign and adds nothing. The product counts a word of zeros there, which differs from the weight's
-word in as many bits as that has set; they are subtracted again where a window reaches over the edge.
+word in as many bits as that has set. How many that are depends on filter and position, and is counted beforehand for
+one image.
 
 `kernels.reference.xnor` says what is computed.
 """
@@ -16,7 +17,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from numba import cuda, float64, int32, int64, uint64
+from numba import cuda, float64, int32, int64, uint32, uint64
 
 from kernels.cuda import device, multiplication
 from kernels.cuda.array import DeviceArray, empty, to_device
@@ -24,10 +25,10 @@ from kernels.cuda.device import THREADS
 from kernels.cuda.dtypes import FLOATS, check_float
 from kernels.cuda.multiplication import Tile, tile_for
 from kernels.cuda.whole import quotient, remainder
+from kernels.cuda.windows import Sizes, read_tap, taps, window
 
 WORD = 64
 
-Sizes = Sequence[int]
 Pairs = Sequence[tuple[int, int]]
 
 
@@ -51,34 +52,36 @@ def filter_scale(weight: DeviceArray) -> DeviceArray:
 
 
 def forward(
-    x: Any, words: Any, alpha: Any, kernel_size: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes,
-    scale_input: bool, windows: Sizes,
+    x: Any, words: Any, alpha: Any, kernel_size: Sequence[int], stride: Sequence[int], padding: Pairs,
+    dilation: Sequence[int], scale_input: bool, out_size: Sequence[int],
 ) -> DeviceArray:  # fmt: skip
-    """The binary convolution y (N, K, *windows) of x (N, C, H, W) with the packed weights."""
+    """The binary convolution y (N, K, *out_size) of x (N, C, H, W) with the packed weights."""
     x, words, alpha = to_device(x), to_device(words), to_device(alpha)
-    n, channels, height, width = x.shape
-    filters = words.shape[0]
-    (rows, columns), taps = windows, math.prod(kernel_size)
+    images, channels, height, width = x.shape
+    filters, packed = words.shape[:2]
     signs = pack_signs(x)
-    y = empty((n, filters, rows, columns), x.dtype)
-    options = *kernel_size, *stride, *dilation
-    bits = empty((filters, taps), "int32")
-    device.launch(_weight_bits, device.blocks_for(bits.size), THREADS, words.handle, bits.handle)
-    size = filters, n * rows * columns, signs.shape[1] * taps
-    sizes = channels, height, width, signs.shape[1], rows, columns, padding[0][0], padding[1][0]
-    tile = tile_for(filters)
-    arguments = words.handle, signs.handle, (alpha.handle, bits.handle), y.handle
-    kernel = _product(x.dtype.name, options, tile)
-    multiplication.launch(kernel, tile, size, 1, max(size[2], 1), arguments, sizes)
+    before = [each for each, _ in padding]
+    sizes = Sizes(packed, height, width, filters, *out_size, *before, *stride, packed, filters)
+    y = empty((images, filters, *out_size), x.dtype)
+    table = taps(packed, kernel_size, dilation, height * width, width, math.prod(kernel_size))
+    options = *kernel_size, *dilation
+    agreed = empty((filters, sizes.rows * sizes.columns), "int32")
+    blocks = device.blocks_for(agreed.size)
+    device.launch(_sums_of_equal_signs(options), blocks, THREADS, words.handle, agreed.handle, channels, sizes)
+    m, n, k = filters, images * sizes.rows * sizes.columns, table.shape[0]
+    tile = tile_for(m, n, 1)
+    flat = [each.reshape(each.size).handle for each in (words, signs, y)]
+    arguments = flat[0], flat[1], table.handle, (alpha.handle, agreed.handle), flat[2]
+    multiplication.launch(_product(x.dtype.name, tile), tile, (m, n, k), 1, max(k, 1), arguments, sizes)
     return y * _input_scale(x, options, sizes) if scale_input else y
 
 
-def _input_scale(x: DeviceArray, options: tuple[int, ...], sizes: tuple[int, ...]) -> DeviceArray:
-    """The map K (N, 1, *windows): the mean magnitude of x in each window."""
-    n = x.shape[0]
+def _input_scale(x: DeviceArray, options: tuple[int, ...], sizes: Sizes) -> DeviceArray:
+    """The map K (N, 1, *out_size): the mean magnitude of x in each window."""
     magnitude = abs(x).astype("float64").sum(1)
-    scale = empty((n, 1, sizes[4], sizes[5]), x.dtype)
-    device.launch(_box(options), device.blocks_for(scale.size), THREADS, magnitude.handle, scale.handle, sizes)
+    scale = empty((x.shape[0], 1, sizes.rows, sizes.columns), x.dtype)
+    blocks = device.blocks_for(scale.size)
+    device.launch(_box(options), blocks, THREADS, magnitude.handle, scale.handle, x.shape[1], sizes)
     return scale
 
 
@@ -99,22 +102,37 @@ def _pack(x, words):
         words[image, word, place] = bits
 
 
-@cuda.jit
-def _weight_bits(words, bits):
-    """How many bits are set in the weights of each filter at each tap."""
-    _, count, _, kw = words.shape
-    taps = bits.shape[1]
-    for item in range(cuda.grid(1), bits.size, cuda.gridsize(1)):
-        k, tap = quotient(item, taps), remainder(item, taps)
-        found = 0
-        for word in range(count):
-            found += cuda.popc(words[k, word, quotient(tap, kw), remainder(tap, kw)])
-        bits[k, tap] = found
+@functools.cache
+def _sums_of_equal_signs(options: tuple[int, ...]) -> Any:
+    """What each filter's sum at each position of an image would be if no word that is counted differed.
+
+    That is the channels of all taps that are inside of the image, 1 each. Outside, the product counts the bits that are
+    set in the weight's words; twice as many are added here, and subtracted again there.
+    """
+    kh, kw, dilation_h, dilation_w = options
+
+    @cuda.jit
+    def sums_of_equal_signs(words, agreed, channels, sizes):
+        places = sizes.rows * sizes.columns
+        for item in range(cuda.grid(1), agreed.size, cuda.gridsize(1)):
+            k, place = quotient(item, places), remainder(item, places)
+            _, top, left = window(0, place, sizes)
+            found = 0
+            for i in range(kh):
+                for j in range(kw):
+                    h, w = top + i * dilation_h, left + j * dilation_w
+                    if 0 <= h < sizes.height and 0 <= w < sizes.width:
+                        found += channels
+                    else:
+                        for word in range(sizes.channels):
+                            found += 2 * int64(cuda.popc(words[k, word, i, j]))
+            agreed[k, place] = found
+
+    return sums_of_equal_signs
 
 
 @functools.cache
-def _product(name: str, options: tuple[int, ...], tile: Tile) -> Any:
-    kh, kw, stride_h, stride_w, dilation_h, dilation_w = options
+def _product(name: str, tile: Tile) -> Any:
     dtype = FLOATS[name]
 
     @cuda.jit(device=True)
@@ -122,56 +140,46 @@ def _product(name: str, options: tuple[int, ...], tile: Tile) -> Any:
         return found + cuda.popc(a ^ b)
 
     @cuda.jit(device=True)
-    def read_weight(words, _, k, feature, sizes):
-        tap = remainder(feature, kh * kw)
-        return words[k, quotient(feature, kh * kw), quotient(tap, kw), remainder(tap, kw)]
+    def read_weight(words, table, group, k, feature, placed, sizes):
+        return words[uint32(k * table.shape[0] + feature)]
 
     @cuda.jit(device=True)
-    def read_signs(signs, _, feature, position, sizes):
-        _, height, width, _, rows, columns, before_h, before_w = sizes
-        word, tap = quotient(feature, kh * kw), remainder(feature, kh * kw)
-        image, place = quotient(position, rows * columns), remainder(position, rows * columns)
-        h = quotient(place, columns) * stride_h + quotient(tap, kw) * dilation_h - before_h
-        w = remainder(place, columns) * stride_w + remainder(tap, kw) * dilation_w - before_w
-        if 0 <= h < height and 0 <= w < width:
-            return signs[image, word, h, w]
-        return uint64(0)
+    def read_signs(signs, table, feature, position, placed, sizes):
+        return read_tap(signs, table, feature, placed, sizes)
 
     @cuda.jit(device=True)
-    def write(y, extra, _, part, k, position, differences, sizes):
-        alpha, bits = extra
-        channels, height, width, _, rows, columns, before_h, before_w = sizes
-        image, place = quotient(position, rows * columns), remainder(position, rows * columns)
-        row, column = quotient(place, columns), remainder(place, columns)
-        inside = 0
-        for tap in range(kh * kw):
-            h = row * stride_h + quotient(tap, kw) * dilation_h - before_h
-            w = column * stride_w + remainder(tap, kw) * dilation_w - before_w
-            if 0 <= h < height and 0 <= w < width:
-                inside += 1
-            else:
-                differences -= bits[k, tap]
-        y[image, k, row, column] = dtype(int64(channels) * inside - 2 * int64(differences)) * alpha[k]
+    def aim(group, share, position, sizes):
+        places = sizes.rows * sizes.columns
+        image, place = quotient(position, places), remainder(position, places)
+        return image * sizes.filters * places + place, place
 
-    return multiplication.product(read_weight, read_signs, count_differences, write, (uint64, int32), tile)
+    @cuda.jit(device=True)
+    def write(y, extra, group, aimed, k, differences, sizes):
+        alpha, agreed = extra
+        start, place = aimed
+        found = int64(agreed[uint32(k), uint32(place)]) - 2 * int64(differences)
+        y[uint32(start + k * sizes.rows * sizes.columns)] = dtype(found) * alpha[uint32(k)]
+
+    types = uint64, int32, WORD // 8
+    return multiplication.product(window, read_weight, read_signs, count_differences, aim, write, types, tile)
 
 
 @functools.cache
 def _box(options: tuple[int, ...]) -> Any:
-    kh, kw, stride_h, stride_w, dilation_h, dilation_w = options
+    kh, kw, dilation_h, dilation_w = options
 
     @cuda.jit
-    def box(magnitude, scale, sizes):
-        channels, height, width, _, rows, columns, before_h, before_w = sizes
+    def box(magnitude, scale, channels, sizes):
         for item in range(cuda.grid(1), scale.size, cuda.gridsize(1)):
-            column, above = remainder(item, columns), quotient(item, columns)
-            row, image = remainder(above, rows), quotient(above, rows)
+            column, above = remainder(item, sizes.columns), quotient(item, sizes.columns)
+            row, image = remainder(above, sizes.rows), quotient(above, sizes.rows)
+            _, top, left = window(0, row * sizes.columns + column, sizes)
             found = float64(0)
-            for tap in range(kh * kw):
-                h = row * stride_h + quotient(tap, kw) * dilation_h - before_h
-                w = column * stride_w + remainder(tap, kw) * dilation_w - before_w
-                if 0 <= h < height and 0 <= w < width:
-                    found += magnitude[image, h, w] / max(channels, 1)
+            for i in range(kh):
+                for j in range(kw):
+                    h, w = top + i * dilation_h, left + j * dilation_w
+                    if 0 <= h < sizes.height and 0 <= w < sizes.width:
+                        found += magnitude[image, h, w] / max(channels, 1)
             scale[image, 0, row, column] = found / (kh * kw)
 
     return box

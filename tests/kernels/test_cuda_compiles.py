@@ -7,6 +7,7 @@ whether its tiles stay in registers. Needs `pip install 'numba-cuda[cu12]'`.
 from __future__ import annotations
 
 import importlib.util
+import re
 
 import numpy as np
 import pytest
@@ -95,6 +96,8 @@ def test_it_compiles_and_stays_in_registers(family, dtype, capability):
         assert kernel.shared <= 48 * 1024, kernel.name
         if kernel.name == "tiled_product":  # whole tiles in registers: each product of the tile is an instruction
             assert max(kernel.ptx.count("fma.rn.f"), kernel.ptx.count("popc.b64")) >= 16
+            reads = re.findall(r"\bld\.shared\S*", kernel.ptx)
+            assert reads and all(".v" in read for read in reads), f"not 16 bytes at a time: {reads}"
 
 
 def test_a_kernel_that_cannot_be_typed_is_found():
