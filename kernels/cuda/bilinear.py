@@ -1,8 +1,8 @@
 """Sampling images on the GPU: one thread for each point of the grid, which goes through the channels.
 
-Forward, a thread computes where its point lies and the four weights, once, and reads four pixels of each channel;
-neighbouring threads write neighbouring results, and mostly read pixels near each other. The bytes are those of the
-grid, the result, and the images if the points cover them once.
+Forward, a thread computes once where its point lies, the four pixels around it and their weights, and then reads four
+numbers of each channel; neighbouring threads write neighbouring results, and mostly read pixels near each other. The
+bytes are those of the grid, the result, and the images if the points cover them once.
 
 Backward, the gradient of the grid is the same walk. The gradient of the images goes the other way: many points may add
 to one pixel, at the same time. Adding floats in the order in which threads come gives other bits in every run, because
@@ -20,7 +20,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from numba import cuda, float64, int64
+from numba import cuda, float64, int64, uint64
 
 from kernels.cuda import device
 from kernels.cuda.array import DeviceArray, empty, full, to_device
@@ -38,7 +38,7 @@ def forward(x: Any, grid: Any, padding_mode: str, align_corners: bool) -> Device
     x, grid = _arrays("grid_sample_forward", x, grid)
     y = empty((*x.shape[:2], *grid.shape[1:3]), x.dtype)
     kernel = _kernels(x.dtype.name, MODES[padding_mode], bool(align_corners)).forward
-    device.launch(kernel, _blocks(y, by_channels=True), THREADS, x.handle, _points(grid), _planes(y))
+    device.launch(kernel, _blocks(y, by_channels=True), THREADS, _flat(x), _points(grid), _flat(y), x.shape)
     return y
 
 
@@ -48,7 +48,7 @@ def backward(dy: Any, x: Any, grid: Any, padding_mode: str, align_corners: bool)
     dy = to_device(dy)
     made = _kernels(x.dtype.name, MODES[padding_mode], bool(align_corners))
     dgrid = empty(grid.shape, grid.dtype)
-    arguments = _planes(dy), x.handle, _points(grid), _points(dgrid)
+    arguments = _flat(dy), _flat(x), _points(grid), _points(dgrid), x.shape
     device.launch(made.backward_grid, _blocks(dy, by_channels=False), THREADS, *arguments)
     return _spread(dy, grid, x.shape, made), dgrid
 
@@ -58,7 +58,7 @@ def nearest_forward(x: Any, grid: Any, padding_mode: str, align_corners: bool) -
     x, grid = _arrays("grid_sample_nearest_forward", x, grid)
     y = empty((*x.shape[:2], *grid.shape[1:3]), x.dtype)
     kernel = _kernels(x.dtype.name, MODES[padding_mode], bool(align_corners), nearest=True).forward
-    device.launch(kernel, _blocks(y, by_channels=True), THREADS, x.handle, _points(grid), _planes(y))
+    device.launch(kernel, _blocks(y, by_channels=True), THREADS, _flat(x), _points(grid), _flat(y), x.shape)
     return y
 
 
@@ -76,18 +76,18 @@ def _spread(dy: DeviceArray, grid: DeviceArray, shape: tuple[int, ...], made: An
         return dx
     blocks = _blocks(dy, by_channels=True)
     if not device.get_deterministic():
-        device.launch(made.add_floats, blocks, THREADS, _planes(dy), _points(grid), dx.handle)
+        device.launch(made.add_floats, blocks, THREADS, _flat(dy), _points(grid), _flat(dx), shape)
         return dx
     largest = _largest(dy)
     points = math.prod(grid.shape[1:3])
     bits = 62 - math.ceil(math.log2(4 * points))  # all contributions of an image may be added to one pixel
-    whole = full((1 if dy.dtype.itemsize == 4 else 2, *shape), 0, "int64")
-    device.launch(made.add_integers, blocks, THREADS, _planes(dy), _points(grid), largest.handle, bits, whole.handle)
-    device.launch(
-        made.from_integers, device.blocks_for(dx.size), THREADS, whole.handle, largest.handle, bits, dx.handle
-    )
+    whole = full((1 if dy.dtype.itemsize == 4 else 2, dx.size), 0, "int64")
+    scaled = _points(grid), largest.handle, bits, whole.handle, shape
+    device.launch(made.add_integers, blocks, THREADS, _flat(dy), *scaled)
+    pixels = device.blocks_for(dx.size)
+    device.launch(made.from_integers, pixels, THREADS, whole.handle, largest.handle, bits, _flat(dx))
     planes = device.blocks_for(shape[0] * shape[1])
-    device.launch(made.add_plainly, planes, THREADS, _planes(dy), _points(grid), largest.handle, dx.handle)
+    device.launch(made.add_plainly, planes, THREADS, _flat(dy), _points(grid), largest.handle, _flat(dx), shape)
     return dx
 
 
@@ -109,10 +109,8 @@ def _points(grid: DeviceArray) -> Any:
     return grid.reshape(n, rows * columns, 2).handle
 
 
-def _planes(y: DeviceArray) -> Any:
-    """(N, C, H_out, W_out) as (N, C, points)."""
-    n, channels, rows, columns = y.shape
-    return y.reshape(n, channels, rows * columns).handle
+def _flat(x: DeviceArray) -> Any:
+    return x.reshape(x.size).handle
 
 
 def _blocks(y: DeviceArray, by_channels: bool) -> tuple[int, int]:
@@ -220,19 +218,19 @@ class _Kernels:
             return dtype(math.floor(value)) if value - value == 0 else value - value
 
         @cuda.jit(device=True)
-        def corner(k, x, y, height, width):
-            """The k-th pixel around a place: row, column, weight, and whether it is inside."""
-            if nearest:
-                column, row, weight = rint(x), rint(y), one
-            else:
-                left, top = floor(x), floor(y)
+        def find_corners(x, y, height, width, pixels, weights):
+            """Fill in which pixels are around a place, counted through the image or -1 outside, and their weights."""
+            left, top = (rint(x), rint(y)) if nearest else (floor(x), floor(y))
+            last_column, last_row = dtype(width - 1), dtype(height - 1)
+            for k in range(corners):
                 right, down = k % 2, k // 2
-                column, row = left + right, top + down
-                weight = (x - left if right else one - (x - left)) * (y - top if down else one - (y - top))
-            inside = row >= 0 and row <= height - 1 and column >= 0 and column <= width - 1
-            if inside:
-                return int64(row), int64(column), weight, True
-            return 0, 0, weight, False
+                column, row = left + dtype(right), top + dtype(down)
+                weights[k] = one
+                if not nearest:
+                    weights[k] = (x - left if right else one - (x - left)) * (y - top if down else one - (y - top))
+                pixels[k] = -1
+                if zero <= row and row <= last_row and zero <= column and column <= last_column:
+                    pixels[k] = int64(row) * width + int64(column)
 
         @cuda.jit(device=True)
         def rint(value):
@@ -244,121 +242,138 @@ class _Kernels:
             return low
 
         @cuda.jit
-        def forward(x, grid, y):
+        def forward(x, grid, y, shape):
             image, point, inside_grid = item(grid)
             if not inside_grid:
                 return
-            height, width = x.shape[2], x.shape[3]
+            _, channels, height, width = shape
+            pixels, weights = cuda.local.array(corners, int64), cuda.local.array(corners, dtype)
             px, _ = place(grid[image, point, 0], width)
             py, _ = place(grid[image, point, 1], height)
+            find_corners(px, py, height, width, pixels, weights)
             first = cuda.blockIdx.y * CHANNELS
-            for channel in range(first, min(first + CHANNELS, x.shape[1])):
+            for channel in range(first, min(first + CHANNELS, channels)):
+                plane = image * channels + channel
                 found = zero
                 for k in range(corners):
-                    row, column, weight, inside = corner(k, px, py, height, width)
-                    if nearest:
-                        found = x[image, channel, row, column] if inside else zero
-                    else:  # a weight that is NaN shows outside, too
-                        found += (x[image, channel, row, column] if inside else zero) * weight
-                y[image, channel, point] = found
+                    value = zero
+                    if pixels[k] >= 0:
+                        value = x[uint64(plane * height * width + pixels[k])]
+                    found = value if nearest else found + value * weights[k]  # a weight that is NaN shows outside, too
+                y[uint64(plane * grid.shape[1] + point)] = found
 
         @cuda.jit
-        def backward_grid(dy, x, grid, dgrid):
+        def backward_grid(dy, x, grid, dgrid, shape):
             image, point, inside_grid = item(grid)
             if not inside_grid:
                 return
-            height, width = x.shape[2], x.shape[3]
+            _, channels, height, width = shape
+            pixels, weights = cuda.local.array(4, int64), cuda.local.array(4, dtype)
+            changes = cuda.local.array(4, dtype)  # of the loss with the weight of each corner
             px, slope_x = place(grid[image, point, 0], width)
             py, slope_y = place(grid[image, point, 1], height)
+            find_corners(px, py, height, width, pixels, weights)
+            for k in range(4):
+                changes[k] = zero
+            for channel in range(channels):
+                plane = image * channels + channel
+                above = dy[uint64(plane * grid.shape[1] + point)]
+                for k in range(4):
+                    value = zero
+                    if pixels[k] >= 0:
+                        value = x[uint64(plane * height * width + pixels[k])]
+                    changes[k] += above * value
             behind_x, behind_y = px - floor(px), py - floor(py)
             dx, dy_ = zero, zero
             for k in range(4):
-                row, column, _, inside = corner(k, px, py, height, width)
-                change = zero  # of the loss with the weight of this corner
-                for channel in range(x.shape[1]):
-                    change += dy[image, channel, point] * (x[image, channel, row, column] if inside else zero)
                 right, down = k % 2, k // 2
-                dx += (change if right else -change) * (behind_y if down else one - behind_y)
-                dy_ += (change if down else -change) * (behind_x if right else one - behind_x)
+                dx += (changes[k] if right else -changes[k]) * (behind_y if down else one - behind_y)
+                dy_ += (changes[k] if down else -changes[k]) * (behind_x if right else one - behind_x)
             dgrid[image, point, 0] = dx * slope_x
             dgrid[image, point, 1] = dy_ * slope_y
 
         @cuda.jit
-        def add_floats(dy, grid, dx):
+        def add_floats(dy, grid, dx, shape):
             image, point, inside_grid = item(grid)
             if not inside_grid:
                 return
-            px, _ = place(grid[image, point, 0], dx.shape[3])
-            py, _ = place(grid[image, point, 1], dx.shape[2])
+            _, channels, height, width = shape
+            pixels, weights = cuda.local.array(corners, int64), cuda.local.array(corners, dtype)
+            px, _ = place(grid[image, point, 0], width)
+            py, _ = place(grid[image, point, 1], height)
+            find_corners(px, py, height, width, pixels, weights)
             first = cuda.blockIdx.y * CHANNELS
-            for k in range(corners):
-                row, column, weight, inside = corner(k, px, py, dx.shape[2], dx.shape[3])
-                if inside:
-                    for channel in range(first, min(first + CHANNELS, dx.shape[1])):
-                        cuda.atomic.add(dx, (image, channel, row, column), dy[image, channel, point] * weight)
+            for channel in range(first, min(first + CHANNELS, channels)):
+                plane = image * channels + channel
+                above = dy[uint64(plane * grid.shape[1] + point)]
+                for k in range(corners):
+                    if pixels[k] >= 0:
+                        cuda.atomic.add(dx, uint64(plane * height * width + pixels[k]), above * weights[k])
 
         @cuda.jit
-        def add_integers(dy, grid, largest, bits, whole):
+        def add_integers(dy, grid, largest, bits, whole, shape):
             image, point, inside_grid = item(grid)
             if not inside_grid or not 0 < largest[0] < math.inf:
                 return
+            _, channels, height, width = shape
+            pixels, weights = cuda.local.array(corners, int64), cuda.local.array(corners, dtype)
             scale, rest = scales(largest[0], bits)
-            px, _ = place(grid[image, point, 0], whole.shape[4])
-            py, _ = place(grid[image, point, 1], whole.shape[3])
+            px, _ = place(grid[image, point, 0], width)
+            py, _ = place(grid[image, point, 1], height)
+            find_corners(px, py, height, width, pixels, weights)
             first = cuda.blockIdx.y * CHANNELS
-            for k in range(corners):
-                row, column, weight, inside = corner(k, px, py, whole.shape[3], whole.shape[4])
-                if inside:
-                    for channel in range(first, min(first + CHANNELS, whole.shape[2])):
-                        value = float64(dy[image, channel, point] * weight) * scale
+            for channel in range(first, min(first + CHANNELS, channels)):
+                plane = image * channels + channel
+                above = dy[uint64(plane * grid.shape[1] + point)]
+                for k in range(corners):
+                    if pixels[k] >= 0:
+                        at = plane * height * width + pixels[k]
+                        value = float64(above * weights[k]) * scale
                         if exact == 2:
                             high = math.floor(value)
-                            cuda.atomic.add(whole, (0, image, channel, row, column), int64(high))
-                            low = int64(math.floor((value - high) * rest))
-                            cuda.atomic.add(whole, (1, image, channel, row, column), low)
+                            cuda.atomic.add(whole, (0, at), int64(high))
+                            cuda.atomic.add(whole, (1, at), int64(math.floor((value - high) * rest)))
                         else:
-                            rounded = int64(math.floor(value + 0.5))
-                            cuda.atomic.add(whole, (0, image, channel, row, column), rounded)
+                            cuda.atomic.add(whole, (0, at), int64(math.floor(value + 0.5)))
 
         @cuda.jit(device=True)
         def scales(largest, bits):
             """By what contributions are multiplied: powers of two, which cost no accuracy.
 
-            As large as they may be for the largest contribution times 2^(62 - bits) to stay below 2^62.
+            As large as they may be for the largest contribution times 2^(62 - bits) to stay below 2^62, and finite.
             """
             _, exponent = math.frexp(float64(largest))
-            return math.ldexp(1.0, bits - exponent), math.ldexp(1.0, bits)
+            return math.ldexp(1.0, min(bits - exponent, 1023)), math.ldexp(1.0, bits)
 
         @cuda.jit
         def from_integers(whole, largest, bits, dx):
-            _, channels, height, width = dx.shape
             if not 0 < largest[0] < math.inf:
                 return
             scale, rest = scales(largest[0], bits)
-            for place in range(cuda.grid(1), dx.size, cuda.gridsize(1)):
-                column, above = remainder(place, width), quotient(place, width)
-                row, above = remainder(above, height), quotient(above, height)
-                image, channel = quotient(above, channels), remainder(above, channels)
-                found = float64(whole[0, image, channel, row, column])
+            scale, rest = 1.0 / scale, 1.0 / rest  # powers of two: exact
+            for at in range(cuda.grid(1), dx.size, cuda.gridsize(1)):
+                found = float64(whole[0, at])
                 if exact == 2:
-                    found += float64(whole[1, image, channel, row, column]) / rest
-                dx[image, channel, row, column] = found / scale
+                    found += float64(whole[1, at]) * rest
+                dx[at] = found * scale
 
         @cuda.jit
-        def add_plainly(dy, grid, largest, dx):
+        def add_plainly(dy, grid, largest, dx, shape):
             """A thread for each channel of each image; runs where a dy is not finite."""
             if largest[0] - largest[0] == 0:
                 return
-            channels = dx.shape[1]
-            for plane in range(cuda.grid(1), dx.shape[0] * channels, cuda.gridsize(1)):
-                image, channel = quotient(plane, channels), remainder(plane, channels)
+            _, channels, height, width = shape
+            pixels, weights = cuda.local.array(corners, int64), cuda.local.array(corners, dtype)
+            for plane in range(cuda.grid(1), shape[0] * channels, cuda.gridsize(1)):
+                image = quotient(plane, channels)
                 for point in range(grid.shape[1]):
-                    px, _ = place(grid[image, point, 0], dx.shape[3])
-                    py, _ = place(grid[image, point, 1], dx.shape[2])
+                    px, _ = place(grid[image, point, 0], width)
+                    py, _ = place(grid[image, point, 1], height)
+                    find_corners(px, py, height, width, pixels, weights)
+                    above = dy[plane * grid.shape[1] + point]
                     for k in range(corners):
-                        row, column, weight, inside = corner(k, px, py, dx.shape[2], dx.shape[3])
-                        if inside:
-                            dx[image, channel, row, column] += dy[image, channel, point] * weight
+                        if pixels[k] >= 0:
+                            dx[plane * height * width + pixels[k]] += above * weights[k]
 
         self.forward, self.backward_grid, self.add_floats = forward, backward_grid, add_floats
         self.add_integers, self.from_integers, self.add_plainly = add_integers, from_integers, add_plainly

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from kernels import cuda
+from kernels.cuda import device
+from kernels.cuda.multiplication import tile_for
 
 ROOT = Path(__file__).resolve().parents[2]
 SIMULATOR = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -48,3 +50,15 @@ def test_bench_cuda_without_a_gpu_says_what_to_do():
     )
     assert done.returncode == 2
     assert "bench cuda: CUDA cannot be used" in done.stderr
+
+
+@pytest.mark.skipif(device.SIMULATED, reason="the simulator has one tile")
+def test_tiles_are_large_where_all_multiprocessors_have_work_even_so(monkeypatch):
+    monkeypatch.setattr(device, "multiprocessors", lambda: 132)
+    # 256 filters at 16 images of 14 x 14 are 50 blocks of the largest tile, and 100 of the next.
+    assert tile_for(256, 16 * 14 * 14, 1).tm == 64
+    assert tile_for(256, 64 * 56 * 56, 1).tm == 128
+    assert tile_for(256, 16 * 14 * 14, 1, divided=True).tm == 128
+    assert tile_for(256, 16 * 14 * 14, 16).tm == 128  # groups are blocks, too
+    # Rows that do not exist are work for nothing.
+    assert [tile_for(m, 10**6, 1).tm for m in (1, 32, 33, 64, 65, 128)] == [32, 32, 64, 64, 128, 128]
