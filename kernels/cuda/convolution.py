@@ -125,9 +125,12 @@ def _sizes(
     image: Sequence[int], filters: int, out_size: Sequence[int], stride: Sequence[int], padding: Padding, groups: int
 ) -> Sizes:
     channels, height, width = image[-3:]
-    before = _two([each for each, _ in padding]) if len(padding) == 2 else (0, padding[0][0])
+    rows, columns = out_size
+    before_h, before_w = _two([each for each, _ in padding]) if len(padding) == 2 else (0, padding[0][0])
+    stride_h, stride_w = _two(stride)
     return Sizes(
-        channels, height, width, filters, *out_size, *before, *_two(stride), channels // groups, filters // groups
+        channels, height, width, filters, rows, columns, before_h, before_w, stride_h, stride_w,
+        channels // groups, filters // groups,
     )  # fmt: skip
 
 

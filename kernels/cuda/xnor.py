@@ -60,8 +60,12 @@ def forward(
     images, channels, height, width = x.shape
     filters, packed = words.shape[:2]
     signs = pack_signs(x)
-    before = [each for each, _ in padding]
-    sizes = Sizes(packed, height, width, filters, *out_size, *before, *stride, packed, filters)
+    rows, columns = out_size
+    (before_h, _), (before_w, _) = padding
+    stride_h, stride_w = stride
+    sizes = Sizes(
+        packed, height, width, filters, rows, columns, before_h, before_w, stride_h, stride_w, packed, filters
+    )  # fmt: skip
     y = empty((images, filters, *out_size), x.dtype)
     table = taps(packed, kernel_size, dilation, height * width, width, math.prod(kernel_size))
     options = *kernel_size, *dilation
