@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -96,6 +97,18 @@ def add_on_the_device(a, b):
     return out.copy_to_host()
 
 
+def _with_a_launch(computes):
+    """Launches something, and lets NumPy do the work."""
+
+    @functools.wraps(computes)
+    def candidate(*arguments):
+        out = np.zeros(32)
+        add[1, 32](np.ones(32), np.ones(32), out)
+        return computes(*arguments)
+
+    return candidate
+
+
 ADD: dict[str, Wrong] = {
     "has no guard": (_adding(add_unguarded), (), "OutOfBounds: a[1] does not exist"),
     "guards with <= in the place of <": (_adding(add_one_too_many), (), "OutOfBounds: a[1] does not exist"),
@@ -111,6 +124,7 @@ ADD: dict[str, Wrong] = {
     ),
     "lets one thread do it all": (_adding(add_alone, threads=1, blocks=lambda n: 1), (), "1 threads do all the work"),
     "lets NumPy do it": (lambda a, b: a + b, (), "no kernel was launched"),
+    "lets NumPy do it, beside a launch": (_with_a_launch(lambda a, b: a + b), (), "who computed the rest?"),
     "asks for 2048 threads in a block": (_adding(add, threads=2048), (), "LaunchError"),
     "never reads b": (lambda a, b: _adding(add)(a, a), (), "with 1 numbers"),
 }
@@ -286,6 +300,7 @@ SUM: dict[str, Wrong] = {
     "lets one thread do it all": (_into_one(sum_by_one_thread, 1, lambda n: 1), (), "1 threads do all the work"),
     "adds up the first block only": (_into_one(sum_of_doubling_strides, 32, lambda n: 1), (), "with 33 numbers"),
     "lets NumPy do it": (lambda x: x.sum(keepdims=True), (), "no kernel was launched"),
+    "lets NumPy do it, beside a launch": (_with_a_launch(lambda x: x.sum(keepdims=True)), (), "who computed the rest?"),
 }
 
 SUM_RIGHT = {
@@ -426,6 +441,7 @@ PRODUCT: dict[str, Wrong] = {
     "lets x be the row": (_multiplying(16, x_is_row=True), (), "the accesses are not coalesced"),
     "uses no tiles": (_without_tiles, (), "nothing is read once and used often"),
     "lets NumPy do it": (lambda a, b: a @ b, (), "no kernel was launched"),
+    "lets NumPy do it, beside a launch": (_with_a_launch(lambda a, b: a @ b), (), "who computed the rest?"),
 }
 
 PRODUCT_RIGHT = {
@@ -587,6 +603,7 @@ BACKWARD: dict[str, Wrong] = {
     "sums columns that do not exist": (_backward(guarded=False), (), "OutOfBounds: dy[0, "),
     "does not write the first row's part": (_backward(zero=False), (), "Uninitialised: parts[0, 0, "),
     "lets NumPy do it": (_by_numpy, (), "no kernel was launched"),
+    "lets NumPy do it, beside a launch": (_with_a_launch(_by_numpy), (), "who computed the rest?"),
 }
 
 BACKWARD_RIGHT = {

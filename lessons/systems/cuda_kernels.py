@@ -1354,10 +1354,17 @@ def watched(candidate: Callable[..., Any], *arguments: Any) -> tuple[Any, list[e
 SIDE_BY_SIDE = 1.6  # sectors, as a multiple of the fewest that could hold the bytes
 
 
-def about_the_launches(launches: list[evidence.Entry], fewest: int) -> Verdict:
-    """Whether kernels were launched, with enough threads, that read side by side."""
+def about_the_launches(launches: list[evidence.Entry], fewest: int, inputs: int, results: int) -> Verdict:
+    """Whether kernels were launched that saw all numbers, with enough threads, and read side by side."""
     if not launches:
         return Verdict(False, ("the numbers are right, but no kernel was launched: who computed them?",))
+    loads, stores = (sum(launch[name] for launch in launches) for name in ("loads", "stores"))
+    if loads < inputs or stores < results:
+        said = (
+            f"the numbers are right, but the kernels read {loads} numbers and write {stores}, where the inputs have "
+            f"{inputs} and the results {results}: who computed the rest?"
+        )
+        return Verdict(False, (said,))
     threads = max(launch["blocks"] * launch["threads"] for launch in launches)
     if threads < fewest:
         return Verdict(False, (f"the numbers are right, but {threads} threads do all the work; let at least {fewest}",))
@@ -1382,7 +1389,7 @@ def check_vector_add(candidate: Callable[..., Any]) -> Verdict:
         verdict = Verdict.from_arrays("out", found, a + b, 1e-12)
         if not verdict.passed:
             return Verdict(False, (f"with {n} numbers:", *verdict.lines))
-    return about_the_launches(launches, 32)
+    return about_the_launches(launches, 32, inputs=2 * 1000, results=1000)
 
 
 @lesson.check("reduce_sum")
@@ -1396,7 +1403,7 @@ def check_reduce_sum(candidate: Callable[..., Any]) -> Verdict:
         verdict = Verdict.from_arrays("sum", found, x.sum(keepdims=True), 1e-11)
         if not verdict.passed:
             return Verdict(False, (f"with {n} numbers:", *verdict.lines))
-    return about_the_launches(launches, 32)
+    return about_the_launches(launches, 32, inputs=1000, results=1)
 
 
 @lesson.check("tiled_matmul")
@@ -1414,7 +1421,7 @@ def check_tiled_matmul(candidate: Callable[..., Any]) -> Verdict:
             return Verdict(False, lines)
     a, b = rng.normal(size=(16, 32)), rng.normal(size=(32, 16))
     found, launches = watched(candidate, a, b)
-    verdict = about_the_launches(launches, 16)
+    verdict = about_the_launches(launches, 16, inputs=a.size + b.size, results=found.size)
     if not verdict.passed:
         return verdict
     loads, one_each = sum(launch["loads"] for launch in launches), 2 * a.size * b.shape[1]
@@ -1429,9 +1436,19 @@ def check_tiled_matmul(candidate: Callable[..., Any]) -> Verdict:
 def check_batchnorm_backward(candidate: Callable[..., Any]) -> Verdict:
     question = lesson.exercise_named("batchnorm_backward").question
     assert question is not None
+    sizes: list[int] = []
+
+    @functools.wraps(candidate)
+    def counted(dy: np.ndarray, *others: np.ndarray) -> Any:
+        sizes.append(dy.size)
+        return candidate(dy, *others)
+
     with evidence.collected() as launches:
-        verdict = question.check(candidate)
-    return about_the_launches(launches, 2) if verdict.passed else verdict
+        verdict = question.check(counted)
+    if not verdict.passed:
+        return verdict
+    results = sum(sizes) if len(launches) < evidence.MOST else 0  # of more launches nothing is known
+    return about_the_launches(launches, 2, inputs=2 * results, results=results)
 
 
 def draw_batch(rng: np.random.Generator, N: int, D: int) -> dict[str, Any]:
