@@ -32,6 +32,16 @@ def test_a_dead_end_is_named(page: bytes, said: str) -> None:
     assert dead_ends({"index.html": page, "api/exp.html": b'<h1 id="code">'}) == [said]
 
 
+def test_a_frame_of_a_slider_and_a_font_that_are_not_there_are_named() -> None:
+    page = INDEX + b'<figure data-frames="figures/f0.webp figures/f1.webp"></figure>'
+    files = {"index.html": page, "api/exp.html": EXP, "figures/f0.webp": b""}
+    files["assets/site.css"] = b'@font-face { src: url("m.woff2") }'
+    assert dead_ends(files) == [
+        "index.html loads assets/m.woff2, which is not there",
+        "index.html loads figures/f1.webp, which is not there",
+    ]
+
+
 def test_the_weight_of_a_page_counts_all_that_it_loads() -> None:
     files = {
         "index.html": b'<link rel="stylesheet" href="assets/site.css"><script src="assets/site.js"></script>'

@@ -216,6 +216,9 @@ def dead_ends(files: Mapping[str, bytes]) -> list[str]:
                 problems.append(f"{url}: the link to {address} leads nowhere")
             elif anchor and anchor.encode() not in known.get(target, ()):
                 problems.append(f"{url}: {target} has no place called {anchor}")
+        linked = {_resolved(url, link.decode()) for link in _LINK.findall(content)}
+        for name in sorted(_loads(url, files) - linked - set(files)):
+            problems.append(f"{url} loads {name}, which is not there")
     return problems
 
 
@@ -232,15 +235,21 @@ def _resolved(page: str, target: str) -> str:
     return "/".join(parts)
 
 
-def weights(files: Mapping[str, bytes]) -> dict[str, int]:
-    """For each page the bytes of itself and of all that it loads: style sheet and fonts, scripts, figures, frames."""
-    style = files["assets/site.css"]
-    fonts = [_resolved("assets/site.css", url.decode()) for url in _IN_STYLE.findall(style)]
-    found: dict[str, int] = {}
-    for url, content in files.items():
-        if url.endswith(".html"):
-            loaded = [one or other for one, other in _LOADED.findall(content)]
-            loaded += [frame for frames in _FRAMES.findall(content) for frame in frames.split()]
-            needed = {_resolved(url, link.decode()) for link in loaded} | set(fonts)
-            found[url] = len(content) + sum(len(files.get(name, b"")) for name in needed)
+def _loads(url: str, files: Mapping[str, bytes]) -> set[str]:
+    """What a page loads: the style sheet with its fonts, scripts, figures, and the frames that a slider shows."""
+    content, style = files[url], "assets/site.css"
+    loaded = [one or other for one, other in _LOADED.findall(content)]
+    loaded += [frame for frames in _FRAMES.findall(content) for frame in frames.split()]
+    found = {_resolved(url, link.decode()) for link in loaded}
+    if style in found:
+        found |= {_resolved(style, link.decode()) for link in _IN_STYLE.findall(files.get(style, b""))}
     return found
+
+
+def weights(files: Mapping[str, bytes]) -> dict[str, int]:
+    """For each page the bytes of itself and of all that it loads."""
+    return {
+        url: len(content) + sum(len(files.get(name, b"")) for name in _loads(url, files))
+        for url, content in files.items()
+        if url.endswith(".html")
+    }
