@@ -217,8 +217,8 @@ def dead_ends(files: Mapping[str, bytes]) -> list[str]:
             elif anchor and anchor.encode() not in known.get(target, ()):
                 problems.append(f"{url}: {target} has no place called {anchor}")
         linked = {_resolved(url, link.decode()) for link in _LINK.findall(content)}
-        for name in sorted(_loads(url, files) - linked - set(files)):
-            problems.append(f"{url} loads {name}, which is not there")
+        missing = sorted(_loads(url, files) - linked - set(files))
+        problems.extend(f"{url} loads {name}, which is not there" for name in missing)
     return problems
 
 
