@@ -100,16 +100,19 @@
     return line;
   }
 
+  let turn = 0; // a list that was closed while the index loaded stays closed
+
   async function show() {
     const asked = input.value;
     if (!asked.trim()) return close();
+    const mine = ++turn;
     let index;
     try {
       index = await load();
     } catch {
       return say("The search index cannot be loaded.");
     }
-    if (input.value !== asked) return; // more was typed while it loaded
+    if (turn !== mine) return; // more was typed while it loaded
     const entries = search(index, asked);
     results.replaceChildren(...entries.slice(0, SHOWN).map((entry) => item(index, entry)));
     results.hidden = entries.length === 0;
@@ -123,6 +126,7 @@
   }
 
   function close() {
+    turn++;
     results.hidden = said.hidden = true;
     results.replaceChildren();
     said.textContent = "";
