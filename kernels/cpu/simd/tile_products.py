@@ -22,12 +22,25 @@ def _broadcast(builder: Any, kind: TileType, pointer: Any) -> Any:
     return splatted(builder, number, kind.vector.llvm)
 
 
+def _once(builder: Any) -> None:
+    """Says that the loop around this step must not be unrolled.
+
+    A step fills the registers. LLVM, which unrolls as far as the processor's table of loops allows (not at all on some,
+    and on Zen 4 and 5 by hundreds of instructions), mixes the steps of several turns, and then sums no longer find
+    room: they go to the stack and back in every turn, at a third of the speed. An instruction that is "convergent",
+    and here an empty one, is not to be repeated behind new branches.
+    """
+    nothing = ir.InlineAsm(ir.FunctionType(ir.VoidType(), []), "", "", side_effect=True)
+    builder.call(nothing, [], attrs=("convergent", "nounwind", "readnone"))
+
+
 def _add_products(builder: Any, kind: TileType, tile: Any, a_rows: list[Any], b_cols: list[Any]) -> Any:
     """tile[r, c] += a[r] * b[c], for pointers to the numbers a and vectors b."""
     sums = vectors_of(builder, kind, tile)
     for r, pointer in enumerate(a_rows):
         factor = _broadcast(builder, kind, pointer)
         sums[r] = [fused(builder, kind.vector, factor, b, sums[r][c]) for c, b in enumerate(b_cols)]
+    _once(builder)
     return packed(builder, kind, sums)
 
 
