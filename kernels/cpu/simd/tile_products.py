@@ -93,6 +93,7 @@ def _add_lanewise(builder: Any, kind: TileType, tile: Any, a_rows: list[Any], b_
     sums = vectors_of(builder, kind, tile)
     for r, a in enumerate(a_rows):
         sums[r] = [fused(builder, kind.vector, a, b, sums[r][c]) for c, b in enumerate(b_cols)]
+    _once(builder)
     return packed(builder, kind, sums)
 
 
