@@ -54,6 +54,9 @@ def _multiply_panel(
     for block in range((filters + ROWS - 1) // ROWS):
         top = min(block * ROWS, filters - ROWS)
         ahead = table[2, min(block, COLS - 1)]
+        for row in range(top, top + ROWS):
+            for col in range(COLS):
+                prefetch(y, table[1, col] + row * area)
         tile = rows_from(zeros(x, ROWS, COLS), bias, top)
         for c in range(depth):
             tile = inner_fma_at(tile, weight, top * row_step + c * depth_step, row_step, x, sources, c * area)
