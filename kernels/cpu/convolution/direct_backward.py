@@ -140,7 +140,8 @@ def _compiled(cols: int) -> Callable[..., None]:
                 origin = n * windowed.shape[1] + (group * channels * x_height + row) * x_width + column
             size = min(height, dy_height - band * height) * dy_width
             step = (size - 1) // ((size + PIXELS - 1) // PIXELS) + 1
-            ahead, last = (n + 1) * outputs * dy_height * dy_width, (n + 2) * outputs * dy_height * dy_width
+            next_image, steps = (n + 1) * outputs * dy_height * dy_width, (last_tap - first_tap) // rows * panels * size
+            ahead = next_image + outputs * dy_height * dy_width - steps * lanes(dy) if bands == 1 else next_image
             for panel in range(panels):
                 start = ((n * outputs + group * filters + panel * width) * dy_height + band * height) * dy_width
                 to_pixels(dy, start, dy_height * dy_width, filters - panel * width, size, width, pixels[worker])
@@ -152,9 +153,10 @@ def _compiled(cols: int) -> Callable[..., None]:
                         tile = load_tile(sums, at, width, rows, cols)
                         _add_taps(
                             tile, windowed, origin, some, taps, tap, pixels[worker], p * width, sums, at, width,
-                            dy, ahead,
+                            dy, max(ahead, next_image),
                         )  # fmt: skip
-                        ahead = min(ahead + len(some) * lanes(dy), last)
+                        if bands == 1:
+                            ahead += len(some) * lanes(dy)
 
     @kernel
     def sum_windows(
