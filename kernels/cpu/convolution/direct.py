@@ -31,14 +31,15 @@ from typing import Any
 
 import numpy as np
 
-from kernels.cpu.convolution.layout import aligned, bordered, pack, to_planes
+from kernels.cpu.convolution.layout import aligned, bordered, pack, pack_in_order, to_planes
 from kernels.cpu.convolution.plan import TILE_ROWS, TILES, Padding, Pair, Plan, forward_axis, plan
 from kernels.cpu.jit import Array, as_input, kernel
 from kernels.cpu.parallel import parallel
 from kernels.cpu.simd import load_rows_at, outer_fma_at, places, places_like, prefetch, store_rows_at, zeros
 from kernels.cpu.team import workers_for
 
-TAPS = 64  # in a block: 16 KB of weights, which stay in the L1 cache while they are multiplied by TILES tiles of pixels
+# Of weights in a block of taps: they stay in the L1 cache while they are multiplied by TILES tiles of pixels.
+BLOCK_BYTES = 24 << 10
 AHEAD = 16  # numbers of a row that are fetched early from an image that is not copied, hence not in the L2 cache
 
 
@@ -112,6 +113,7 @@ def _band(
         origin = n * windowed.shape[1] + (group * channels * source_height + row) * source_width + column
     biases = len(targets) - rows
     unfinished = biases - TILES * rows
+    most = BLOCK_BYTES // (width * packed.itemsize)  # taps in a block
     bias_place = places(targets, biases, 1)[0]
     for panel in range(panels):
         weights = group * panels + panel
@@ -120,9 +122,11 @@ def _band(
         for phase in range(len(phases)):
             phase_row, phase_width, first, tap, last_tap = places(phases, phase * 5, 5)
             count = (out_rows - phase_row + stride - 1) // stride * phase_width
+            blocks = max(1, (last_tap - tap + most - 1) // most)
+            step = max(1, (last_tap - tap + blocks - 1) // blocks)
             for some in range(0, count, TILES * rows):
-                for block in range(tap, max(last_tap, tap + 1), TAPS):
-                    block_end = min(block + TAPS, last_tap)
+                for block in range(tap, max(last_tap, tap + 1), step):
+                    block_end = min(block + step, last_tap)
                     for p in range(some, min(some + TILES * rows, count), rows):
                         pixel = first + max(0, min(p, count - rows))
                         _pixels(
@@ -197,7 +201,10 @@ def convolve(source: Array, weight: Array, bias: Array | None, plan: Plan, group
     panels = -(-per_group // plan.width)
     packed = aligned((groups, panels, len(plan.taps), plan.width), out.dtype)
     workers = workers_for(out.size * len(plan.taps))
-    pack(weight.reshape(-1), plan.sources, plan.offsets, per_group, workers, packed)
+    if plan.in_order:
+        pack_in_order(weight.reshape(-1), per_group, workers, packed)
+    else:
+        pack(weight.reshape(-1), plan.sources, plan.offsets, per_group, workers, packed)
     biases = np.zeros((groups, panels * plan.width), out.dtype)
     if bias is not None:
         biases[:, :per_group] = bias.reshape(groups, per_group)
