@@ -49,9 +49,7 @@ def _has_few_channels(function: str, inputs: int, stride: Pair, groups: int) -> 
     return groups == 1 and stride == (1, 1) and inputs <= FEW_CHANNELS[function]
 
 
-def _is_pointwise(
-    weight: Array, stride: Pair, padding: Padding, groups: int, source: Array, outputs: int
-) -> bool:
+def _is_pointwise(weight: Array, stride: Pair, padding: Padding, groups: int, source: Array, outputs: int) -> bool:
     plain = weight.shape[2:] == stride == (1, 1) and padding == ((0, 0), (0, 0)) and groups == 1
     return plain and pointwise.takes(source.shape[2] * source.shape[3], outputs, source.itemsize)
 

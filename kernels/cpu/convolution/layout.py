@@ -116,7 +116,7 @@ def pack_in_order(weight: Array, filters: int, workers: int, packed: Array) -> N
 
 @kernel
 def _transpose_piece(worker: int, piece: int, weight: Array, filters: int, packed: Array) -> None:
-    groups, panels, taps, width = packed.shape
+    _, panels, taps, width = packed.shape
     side = lanes(weight)
     pieces = (taps + ROWS_A_PIECE - 1) // ROWS_A_PIECE
     panel, first_tap = piece // pieces, piece % pieces * ROWS_A_PIECE  # panels of all groups are numbered

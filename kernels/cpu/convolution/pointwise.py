@@ -1,7 +1,5 @@
 """The convolution of 1 x 1 with stride 1, and its gradient by the input: matrix products, planes in and planes out."""
 
-from typing import Any
-
 import numpy as np
 
 from kernels.cpu.jit import Array, as_input, kernel
@@ -65,9 +63,7 @@ def _multiply_panel(
 
 
 @kernel
-def _multiply(
-    x: Array, weight: Array, row_step: int, depth_step: int, bias: Array, y: Array, tables: Array
-) -> None:
+def _multiply(x: Array, weight: Array, row_step: int, depth_step: int, bias: Array, y: Array, tables: Array) -> None:
     vectors = x.shape[0] * ((x.shape[2] + lanes(x) - 1) // lanes(x))
     arguments = x, weight, row_step, depth_step, bias, y, tables
     parallel(_multiply_panel, len(tables), (vectors + COLS - 1) // COLS, arguments)
