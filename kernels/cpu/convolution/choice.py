@@ -3,6 +3,7 @@
     winograd       float32, 3 x 3 or 5 x 5, stride 1, many channels: fewer multiplications, at the price of rounding
     depthwise      one input channel a filter: lanes along a row of pixels, limited by memory
     few_channels   few input channels, stride 1: lanes along a row of pixels; channels would not fill them
+    pointwise      1 x 1, stride 1, no padding; forward and dx: a matrix product, lanes along the pixels of a plane
     direct         everything else: lanes along the output channels, any stride, dilation and groups
 
 The choice depends on shapes, the dtype and the switch for Winograd, never on values, with one exception: Winograd's

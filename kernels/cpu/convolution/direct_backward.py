@@ -9,11 +9,20 @@ dy: 2 * N * C * O * taps * pixels flops, again limited by multiplications. One t
                        dy at pixel p, 4 vectors of filters            windows: where the window of p begins
                       +------+------+------+------+
     x[p, tap t    ] ->|  +=  |  +=  |  +=  |  +=  |                   The pixels of dy come from a transposed copy,
-    x[p, tap t + 1] ->|  +=  |  +=  |  +=  |  +=  |                   PIXELS of which stay in the L1 cache while all
+    x[p, tap t + 1] ->|  +=  |  +=  |  +=  |  +=  |                   PIXELS of which stay in the L2 cache while all
     ...         (6)   +------+------+------+------+                   taps are summed over them.
 
-The bands of rows of all images are cut into parts, each with sums of its own, and the sums of the parts are added in
-their order: how many parts there are depends on the shape, so the result does not depend on the number of threads.
+A piece of work is a block of channels: it copies their bands of x, sums over all taps of all filters, and owns these
+sums, a few hundred KB in the L2 cache. Transposing dy costs 22 nanoseconds for 16 x 16 numbers, and three times that
+where they are not in the cache, so while one image is summed over, the dy of the next is fetched. With many pixels, the
+pieces (bands of rows of images) are also cut into parts, each with sums of its own, which are added up in their order:
+how many parts there are depends on the shape alone, and blocks do not change the order of any sum, so the result does
+not depend on the number of threads.
+
+Reached on one thread of a Zen 4, time relative to PyTorch's, dw alone: 3 x 3 with stride 2, 64 -> 128 channels 0.83,
+128 -> 128 0.88, 16 -> 32 0.87 (90, 95 and 75 % of the FMA peak); 1 x 1, 64 -> 64 0.77, 256 -> 64 0.80, 64 -> 256
+0.89, 512 -> 512 1.02. Lanes along the pixels, which need no transposed copy, were slower for 1 x 1: 10 loads of whole
+vectors for 24 multiplications are too many where most cross a cache line.
 """
 
 from collections.abc import Callable
@@ -31,8 +40,8 @@ from kernels.cpu.simd import VECTOR_BYTES, lanes, load_tile, outer_fma_at, place
 from kernels.cpu.team import workers_for
 from kernels.reference import convolution as reference
 
-PIXELS = 256  # summed over at a time: 24 KB of dy, so that half of the L1 cache is left
-PARTS = 16  # at most
+PIXELS = 256  # summed over at a time, for each tile of sums that is loaded and stored: 64 KB of dy, in the L2 cache
+PARTS = 16  # of the pixels, at most
 PART = 2048  # pixels that make sums of their own worth adding up
 BLOCK_BYTES = 1 << 19  # of copied channels and their sums, which should stay in the L2 cache
 SUMS_BYTES = 1 << 23  # at most, unless one part alone takes more
@@ -232,7 +241,10 @@ def _sum(x: Array, dy: Array, found: Plan, groups: int, dweight: Array) -> None:
 
 
 def _block(found: Plan, channels: int, panels: int, rows: int, shares: int, workers: int, itemsize: int) -> int:
-    """How many times `rows` channels one item takes."""
+    """How many times `rows` channels a piece of work takes, whose taps therefore fill whole tiles.
+
+    As many as the cache holds, but enough of them for the threads, as there are `shares` of each.
+    """
     most = -(-channels // rows)
     wanted = -(-2 * workers // shares) if workers > 1 else 1
     one = (found.image_size + panels * found.width * len(found.taps)) // channels * rows * itemsize

@@ -1,4 +1,27 @@
-"""The convolution of 1 x 1 with stride 1, and its gradient by the input: matrix products, planes in and planes out."""
+"""The convolution of 1 x 1 with stride 1, and its gradient by the input: matrix products, planes in and planes out.
+
+    y[n] (O, pixels) = weight (O, C) x[n] (C, pixels)             dx[n] = weight^T dy[n]
+
+What has to be done: 2 * N * O * C * pixels flops on (x + y) * 4 bytes. For 64 channels on either side that is 16 flops
+a byte: multiplication is the limit while x and y are in the cache, but whatever is moved once more is felt. So nothing
+is: lanes run along the pixels, in x as in y, and there is no copy, no packed weight, no transposed result.
+
+                         x[n, c], 3 vectors of pixels
+                        +------+------+------+
+    weight[o, c]     -> |  +=  |  +=  |  +=  |      3 vectors and 8 numbers are loaded for 24 multiplications. A tile
+    weight[o + 1, c] -> |  +=  |  +=  |  +=  |      is summed over all channels and stored where it belongs. The next
+    ...          (8)    +------+------+------+      vector lies a plane further, which processors do not foresee: they
+                                                    are told, by prefetching.
+
+The three vectors may belong to different images, and the last one of an image overlaps the one before it, as the last
+tile of filters does: these results are computed twice, alike, and nothing is masked. Where that were too much (7 x 7
+pixels) or where there is no whole tile, the direct kernel does it.
+
+Threads share the triples of vectors. Each result is one sum in the order of the channels, whoever computes it.
+
+Reached on one thread of a Zen 4, time relative to PyTorch's, forward / dx: 32 x 64 -> 64, 16^2 0.75 / 0.75; 8 x 256 ->
+64, 28^2 0.73 / 0.65; 8 x 64 -> 256, 28^2 0.81 / 0.69; 4 x 512 -> 512, 14^2 0.91 / 0.83: 90 to 98 % of the FMA peak.
+"""
 
 import numpy as np
 
@@ -40,10 +63,11 @@ def _multiply_panel(
     worker: int, item: int, x: Array, weight: Array, row_step: int, depth_step: int, bias: Array, y: Array,
     tables: Array,
 ) -> None:  # fmt: skip
+    """COLS vectors of pixels of all filters. While they are computed, the next ones are fetched, a column a tile."""
     images, depth, area = x.shape
     filters = y.shape[1]
     last = images * ((area + lanes(x) - 1) // lanes(x)) - 1
-    table = tables[worker]
+    table = tables[worker]  # where the vectors lie in x, in y, and where the next ones lie in x
     for col in range(COLS):
         vector = item * COLS + col
         table[0, col], table[1, col] = _place(vector, area, depth, last, x), _place(vector, area, filters, last, x)

@@ -25,10 +25,10 @@ def _broadcast(builder: Any, kind: TileType, pointer: Any) -> Any:
 def _once(builder: Any) -> None:
     """Says that the loop around this step must not be unrolled.
 
-    A step fills the registers. LLVM, which unrolls as far as the processor's table of loops allows (not at all on some,
-    and on Zen 4 and 5 by hundreds of instructions), mixes the steps of several turns, and then sums no longer find
-    room: they go to the stack and back in every turn, at a third of the speed. An instruction that is "convergent",
-    and here an empty one, is not to be repeated behind new branches.
+    A step fills the registers. LLVM unrolls as far as its model of the processor says that loops may grow, on Zen 4 to
+    hundreds of instructions. Then it mixes the steps of two turns, the sums no longer find room, and go to the stack
+    and back in every turn: a third of the speed. What is "convergent", here an empty instruction, must not be repeated
+    behind new branches, which a loop unrolled for any number of turns needs.
     """
     nothing = ir.InlineAsm(ir.FunctionType(ir.VoidType(), []), "", "", side_effect=True)
     builder.call(nothing, [], attrs=("convergent", "nounwind", "readnone"))
