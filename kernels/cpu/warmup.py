@@ -18,11 +18,13 @@ DTYPES = (np.float32, np.float64)
 
 
 def convolution(dtype: Any) -> None:
-    """Winograd's for 3 x 3 and 5 x 5, few channels, direct ones of each tile width, depthwise."""
+    """Winograd's for 3 x 3 and 5 x 5, few channels, direct ones of each tile width, pointwise, depthwise."""
+    unpadded = (1, 1), ((0, 0), (0, 0)), (1, 1)
     plain = (1, 1), ((1, 1), (1, 1)), (1, 1)
     strided = (2, 2), ((1, 1), (1, 1)), (1, 1)
     problems = [(16, 64, 1, 3, plain), (1, 8, 1, 3, plain), (2, 2, 2, 3, plain), (2, 2, 2, 3, strided)]
     problems += [(16, 16, 1, 3, strided), (32, 32, 1, 3, strided), (64, 64, 1, 3, strided), (16, 16, 1, 5, plain)]
+    problems += [(32, 32, 1, 1, unpadded)]
     for inputs, outputs, groups, side, options in problems:
         x = np.zeros((1, inputs, 8, 8), dtype)
         weight, offsets = np.zeros((outputs, inputs // groups, side, side), dtype), np.zeros(outputs, dtype)

@@ -108,6 +108,7 @@ EXAMPLES = {
     "pointwise, stride 2": (2, 24, 32, (15, 16), 1, 2, 0),
     "one pixel": (1, 1, 1, (1, 1), 1, 1, 0),
     "many parts": (40, 3, 16, (12, 12), 5, 1, 0),
+    "several blocks of channels": (1, 150, 70, (20, 20), 3, 1, 1),
 }
 
 

@@ -106,7 +106,11 @@ KINDS = {  # one problem for each kernel
     "depthwise": ((3, 18, 13, 11), (18, 1, 3, 3), PLAIN, 18),
     "depthwise with stride": ((3, 18, 13, 11), (36, 1, 3, 3), ((2, 2), ((1, 1), (1, 1)), (1, 1)), 18),
     "direct": ((3, 17, 13, 11), (33, 17, 3, 3), ((2, 1), ((1, 1), (0, 2)), (1, 2)), 1),
-    "direct 1x1": ((3, 17, 13, 11), (70, 17, 1, 1), ((1, 1), ((0, 0), (0, 0)), (1, 1)), 1),
+    "direct 1x1": ((3, 17, 13, 11), (70, 17, 1, 1), ((1, 2), ((0, 0), (0, 0)), (1, 1)), 1),
+    "direct 1x1 with padding": ((3, 17, 13, 11), (70, 17, 1, 1), ((1, 1), ((1, 1), (0, 0)), (1, 1)), 1),
+    "direct 1x1 with groups": ((3, 34, 13, 11), (70, 17, 1, 1), ((1, 1), ((0, 0), (0, 0)), (1, 1)), 2),
+    "direct 1x1 of few pixels": ((3, 17, 3, 3), (70, 17, 1, 1), ((1, 1), ((0, 0), (0, 0)), (1, 1)), 1),
+    "pointwise": ((3, 17, 13, 11), (70, 17, 1, 1), ((1, 1), ((0, 0), (0, 0)), (1, 1)), 1),
     "direct with groups": ((3, 12, 13, 11), (20, 3, 3, 3), PLAIN, 4),
     "one dimension": ((3, 17, 40), (33, 17, 5), ((2,), ((1, 2),), (2,)), 1),
 }
@@ -213,6 +217,7 @@ def test_each_kind_of_problem_gets_its_kernel(monkeypatch):
         "few": [choice.few_channels, choice.few_channels_backward],
         "depthwise": [choice.depthwise, choice.depthwise_backward],
         "direct": [choice.direct, choice.direct_backward],
+        "pointwise": [choice.pointwise],
     }
     for name, holders in modules.items():
         for holder in holders:
@@ -229,7 +234,8 @@ def test_each_kind_of_problem_gets_its_kernel(monkeypatch):
         called.clear()
         results(*arrays(shape, weight_shape, options), options, groups)
         expected = kind.split()[0] if kind != "one dimension" else "direct"
-        assert called == [expected] * 3, kind
+        of_weight = "direct" if expected == "pointwise" else expected
+        assert called == [expected, expected, of_weight], kind
         called.clear()
         results(*arrays(shape, weight_shape, options, np.float64), options, groups)
         assert "winograd" not in called

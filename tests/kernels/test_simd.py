@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import operator
+import re
 
 import numpy as np
 import pytest
+from numba import njit
 from numba.core.errors import NumbaError
 
 from kernels.cpu import simd
@@ -15,6 +17,7 @@ FLOATS = (np.float32, np.float64)
 INTEGERS = (np.int32, np.int64, np.uint32, np.uint64)
 TILE_ROWS, TILE_COLS = 3, 2
 LANES32 = simd.FLOAT32_LANES
+ROWS, COLS = simd.ROWS, simd.COLS
 
 
 def count(dtype):
@@ -374,6 +377,26 @@ def test_a_tile_adds_up_a_matrix_product(dtype):
     multiplied(a, b, table, out)
     want = (a + a[[2, 0, 1]]).astype(np.float64) @ b + 1 + b[0]
     np.testing.assert_allclose(out, want, rtol=1e-5, atol=1e-4)
+
+
+@njit
+def full_tile(a, b, depth, out):
+    tile = simd.zeros(out, ROWS, COLS)
+    for p in range(depth):
+        tile = simd.outer_fma(tile, a, p, depth, b, p * COLS * simd.lanes(b))
+    simd.store_tile(out, 0, COLS * simd.lanes(out), tile)
+
+
+def test_a_loop_over_full_tiles_is_not_unrolled():
+    """Or else there are more sums than registers, which makes it several times slower on some processors."""
+    depth, width = 9, COLS * LANES32
+    a, b = numbers(np.float32, (ROWS, depth)), numbers(np.float32, (depth, width))
+    out = np.zeros((ROWS, width), np.float32)
+    full_tile(a, b, depth, out)
+    np.testing.assert_allclose(out, a @ b, rtol=1e-4, atol=1e-4)
+    (code,) = full_tile.inspect_asm().values()
+    steps = re.findall(r"\b(?:vfmadd\w+|v?mulps|fmla)\b", code)
+    assert len(steps) == ROWS * COLS
 
 
 @kernel

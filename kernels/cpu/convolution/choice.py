@@ -3,6 +3,7 @@
     winograd       float32, 3 x 3 or 5 x 5, stride 1, many channels: fewer multiplications, at the price of rounding
     depthwise      one input channel a filter: lanes along a row of pixels, limited by memory
     few_channels   few input channels, stride 1: lanes along a row of pixels; channels would not fill them
+    pointwise      1 x 1, stride 1, no padding; forward and dx: a matrix product, lanes along the pixels of a plane
     direct         everything else: lanes along the output channels, any stride, dilation and groups
 
 The choice depends on shapes, the dtype and the switch for Winograd, never on values, with one exception: Winograd's
@@ -16,6 +17,7 @@ from kernels.cpu.convolution import (
     direct_backward,
     few_channels,
     few_channels_backward,
+    pointwise,
     winograd,
     winograd_weight,
 )
@@ -48,6 +50,11 @@ def _has_few_channels(function: str, inputs: int, stride: Pair, groups: int) -> 
     return groups == 1 and stride == (1, 1) and inputs <= FEW_CHANNELS[function]
 
 
+def _is_pointwise(weight: Array, stride: Pair, padding: Padding, groups: int, source: Array, outputs: int) -> bool:
+    plain = weight.shape[2:] == stride == (1, 1) and padding == ((0, 0), (0, 0)) and groups == 1
+    return plain and pointwise.takes(source.shape[2] * source.shape[3], outputs, source.itemsize)
+
+
 def forward(
     x: Array, weight: Array, bias: Array | None, stride: Pair, padding: Padding, dilation: Pair, groups: int,
     allow_winograd: bool,
@@ -61,6 +68,8 @@ def forward(
         return depthwise.forward(x, weight, bias, stride, padding, dilation)
     if _has_few_channels("forward", weight.shape[1], stride, groups):
         return few_channels.forward(x, weight, bias, padding, dilation)
+    if _is_pointwise(weight, stride, padding, groups, x, weight.shape[0]):
+        return pointwise.forward(x, weight, bias)
     return direct.forward(x, weight, bias, stride, padding, dilation, groups)
 
 
@@ -77,6 +86,8 @@ def backward_input(
         return depthwise_backward.backward_input(dy, weight, input_size, stride, padding, dilation, groups)
     if _has_few_channels("backward_input", weight.shape[1], stride, groups):
         return few_channels_backward.backward_input(dy, weight, input_size, padding, dilation)
+    if _is_pointwise(weight, stride, padding, groups, dy, weight.shape[1]):
+        return pointwise.backward_input(dy, weight)
     return direct_backward.backward_input(dy, weight, input_size, stride, padding, dilation, groups)
 
 

@@ -107,6 +107,29 @@ def _pack_row(weight: Array, sources: Array, offsets: Array, filters: int, row: 
 
 
 @kernel
+def pack_in_order(weight: Array, filters: int, workers: int, packed: Array) -> None:
+    """As `pack` where weight is (groups, filters, taps), hence a matrix to transpose; copies lie beyond `filters`."""
+    groups, panels, taps, _ = packed.shape
+    pieces = groups * panels * ((taps + ROWS_A_PIECE - 1) // ROWS_A_PIECE)
+    parallel(_transpose_piece, workers, pieces, (weight, filters, packed))
+
+
+@kernel
+def _transpose_piece(worker: int, piece: int, weight: Array, filters: int, packed: Array) -> None:
+    _, panels, taps, width = packed.shape
+    side = lanes(weight)
+    pieces = (taps + ROWS_A_PIECE - 1) // ROWS_A_PIECE
+    panel, first_tap = piece // pieces, piece % pieces * ROWS_A_PIECE  # panels of all groups are numbered
+    group, first = panel // panels, panel % panels * width
+    for f in range(0, width, side):
+        filter_ = min(first + f, filters - 1)
+        for tap in range(first_tap, min(taps, first_tap + ROWS_A_PIECE), side):
+            start = (group * filters + filter_) * taps + tap
+            square = transpose(load_square(weight, start, taps, max(1, filters - first - f), taps - tap))
+            store_square(packed, (panel * taps + tap) * width + f, width, square, taps - tap, side)
+
+
+@kernel
 def to_pixels(planes: Array, start: int, plane: int, channels: int, count: int, width: int, out: Array) -> None:
     """out[p, c] = planes[start + c * plane + p] for p < count and c < channels; further c hold copies of others.
 

@@ -82,6 +82,7 @@ class Plan:
     taps     (taps,)         where a tap lies within the window, phase by phase
     sources  (taps,)         where its weight is, within the group
     offsets  (filters,)      and where that of the next filters is from there
+    in_order                 whether both say no more than that the weights are (filters, taps)
     phases   (phases, 5)     first row, pixels a row, first pixel, first tap, end of the taps
     area     first row and column of the first band in the source, rows and columns of a band of the source, rows from
              one band to the next, rows of a band of the result, step between rows of a phase, whether to copy
@@ -92,6 +93,7 @@ class Plan:
     taps: Array
     sources: Array
     offsets: Array
+    in_order: bool
     phases: Array
     area: tuple[int, int, int, int, int, int, int, int]
     cols: int
@@ -178,6 +180,7 @@ def plan(
         _table(taps),
         _table(sources),
         np.arange(-(-filters // width) * width) * filter_step,
+        forward,
         np.array(phases, np.int64),
         area,
         cols,
