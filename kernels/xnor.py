@@ -5,7 +5,7 @@ import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,9 @@ from kernels.arrays import checked_array, on_device
 from kernels.errors import KernelError
 from kernels.reference import xnor as reference
 from kernels.reference.convolution import output_size
+
+if TYPE_CHECKING:
+    from kernels.cpu.xnor.packing import Tiles
 
 __all__ = ["PackedWeights", "pack_signs", "pack_weights", "xnor_conv2d"]
 
@@ -41,11 +44,11 @@ class PackedWeights:
     shape: tuple[int, int, int, int]
 
     @cached_property
-    def tiles(self) -> Array:
+    def tiles(self) -> "Tiles":
         """The words in the order in which the compiled kernel reads them."""
         from kernels.cpu.xnor.packing import weight_tiles
 
-        return weight_tiles(self.words)
+        return weight_tiles(self.words, self.shape[1])
 
     def signs(self) -> Array:
         """The signs (K, C, kh, kw) again, -1 and +1, in the dtype of alpha."""

@@ -11,6 +11,7 @@ from kernels.cpu.parallel import parallel
 from kernels.cpu.simd import (
     VECTOR_BYTES,
     astype,
+    element,
     lanes,
     load,
     load_first,
@@ -22,7 +23,7 @@ from kernels.cpu.simd import (
     zeros,
 )
 from kernels.cpu.team import workers_for
-from kernels.cpu.xnor.packing import ROWS, WORD, integers_like, pack_planes
+from kernels.cpu.xnor.packing import ROWS, WORD, Tiles, integers_like, pack_planes
 from kernels.cpu.xnor.scale import input_scale
 from kernels.reference.convolution import Padding, Sizes
 
@@ -34,9 +35,8 @@ class Geometry(NamedTuple):
     """Where the windows lie; see `kernels.cpu.xnor`. All arrays are read-only."""
 
     places: Array  # (taps * W,): where the word of a tap lies relative to the word of the output pixel
-    mask_places: Array  # (taps * W,): and where its mask lies
-    masks: Array  # (taps, pitch): all bits set where the tap of an output pixel is inside the image, else none
-    signs: Array  # (pitch,): how many signs are multiplied for an output pixel, all channels together
+    outside: Array  # (kinds, taps): whether the tap of an output pixel of this kind is outside of the image
+    kinds: Array  # (pitch,): the kind of each output pixel
     rows: int  # rows of a plane of the unfolded image
     options: Array  # (3, 2): stride, padding before and dilation, for rows and columns
 
@@ -59,19 +59,15 @@ def geometry(
         ((at := np.arange(o) * s + np.arange(k)[:, None] * d - before) >= 0) & (at < n)
         for n, k, s, (before, _), d, o in zip(sizes, kernel_size, stride, padding, dilation, out, strict=True)
     ]
-    valid = (inside[0][:, None, :, None] & inside[1][None, :, None, :]).reshape(taps_high * taps_wide, -1)
-    pitch = valid.shape[1] + LANES
-    masks = np.zeros((len(valid), pitch), np.uint64)
-    masks[:, : valid.shape[1]] = np.where(valid, ~np.uint64(0), np.uint64(0))
-    signs = np.zeros(pitch, np.int64)
-    signs[: valid.shape[1]] = valid.sum(axis=0) * channels
-    mask_places = np.repeat(np.arange(len(valid)) * pitch, words)
+    (high, row_kinds), (wide, column_kinds) = (np.unique(taps, axis=1, return_inverse=True) for taps in inside)
+    valid = high.T[:, None, :, None] & wide.T[None, :, None, :]
+    kinds = np.zeros(out[0] * out[1] + RUN * LANES, np.int64)
+    kinds[: out[0] * out[1]] = (row_kinds.reshape(-1, 1) * wide.shape[1] + column_kinds.reshape(-1)).reshape(-1)
     options = np.array((stride, [before for before, _ in padding], dilation))
     return Geometry(
         as_input(places.reshape(-1)),
-        as_input(mask_places),
-        as_input(masks),
-        as_input(signs),
+        as_input(~valid.reshape(high.shape[1] * wide.shape[1], -1)),
+        as_input(kinds),
         rows,
         as_input(options),
     )
@@ -110,56 +106,81 @@ def _unfold(worker: int, item: int, words: Array, width: int, options: Array, im
 
 
 @kernel
+def _equal_sums(worker: int, group: int, outside: Array, tap_sums: Array, products: int, sums: Array) -> None:
+    """Fills sums (groups, kinds, ROWS) of a group of filters: the results where no word of a window differs.
+
+    A word outside of the image is all zeros, which are the signs of +1, and there the signs of the weights are what the
+    products add: tap_sums (groups, taps, ROWS). These are subtracted again.
+    """
+    for kind in range(len(outside)):
+        for r in range(ROWS):
+            sums[group, kind, r] = products
+        for tap in range(outside.shape[1]):
+            if outside[kind, tap]:
+                for r in range(ROWS):
+                    sums[group, kind, r] -= tap_sums[group, tap, r]
+
+
+@kernel
 def _run(
-    worker: int, item: int, tiles: Array, image: Array, table: tuple[Array, ...], alpha: Array, scales: Array,
-    all_counts: Array, results: Array,
+    worker: int, item: int, tiles: Array, image: Array, places: Array, kinds: Array, sums: Array, alpha: Array,
+    scales: Array, all_equal: Array, all_counts: Array, results: Array,
 ) -> None:  # fmt: skip
-    """One group of filters for one run of output pixels of one image.
+    """One group of filters for one run of output pixels of all images.
 
     counts[r, :] is in how many products filter r and the windows of a vector of pixels differ. Equal signs add 1 to the
-    sum and different ones subtract 1: it is signs - 2 counts.
+    sum and different ones subtract 1: it is 2 counts less than if all were equal.
     """
-    places, mask_places, masks, signs = table
-    steps, step, pixels = len(places), lanes(image), results.shape[2]
-    rest, group = divmod(item, len(tiles))
-    n, run = divmod(rest, -(-pixels // (RUN * step)))
-    start = n * (image.size // len(image))  # of the words of this image
-    scale, counts, y = scales[n % len(scales)], all_counts[worker], results[n]
-    first_filter = group * ROWS
-    rows = min(ROWS, len(y) - first_filter)
-    for pixel in range(run * RUN * step, min(pixels, (run + 1) * RUN * step), step):
-        tile = zeros(image, ROWS, 1)
-        for p in range(steps):
-            word = (group * steps + p) * ROWS
-            tile = outer_differences(tile, tiles, word, image, start + places[p] + pixel, masks, mask_places[p] + pixel)
-        store_tile(counts, 0, step, tile)
-        sign_count, factor = load(signs, pixel), load_wide(scale, pixel, signs)
-        for r in range(rows):
-            total = sign_count - (astype(load(counts, r * step), signs) << 1)
-            value = astype(total, y) * alpha[first_filter + r] * factor
-            target = (first_filter + r) * pixels + pixel
-            if pixel + step <= pixels:
-                store(y, target, value)
-            else:
-                store_first(y, target, value, pixels - pixel)
+    step, steps, pixels = lanes(image), len(places), results.shape[2]
+    run, group = divmod(item, len(tiles))
+    equal, counts = all_equal[worker], all_counts[worker]
+    begin, end = run * RUN * step, min(pixels, (run + 1) * RUN * step)
+    for r in range(ROWS):
+        for i in range(RUN * step):
+            equal[r, i] = sums[group, kinds[begin + i], r]
+    first_filter, words = group * ROWS, group * steps * ROWS
+    rows = min(ROWS, len(alpha) - first_filter)
+    for n in range(len(results)):
+        start = n * (image.size // len(image))  # of the words of this image
+        scale, y = scales[n % len(scales)], results[n]
+        for pixel in range(begin, end, step):
+            tile = zeros(image, ROWS, 1)
+            for p in range(steps):
+                place = start + element(places, p) + pixel
+                tile = outer_differences(tile, tiles, words + p * ROWS, image, place)
+            store_tile(counts, 0, step, tile)
+            factor = load_wide(scale, pixel, image)
+            for r in range(rows):
+                differing = astype(load(counts, r * step), equal)
+                total = load(equal, (r, pixel - begin)) - (differing << 1)
+                value = astype(total, y) * element(alpha, first_filter + r) * factor
+                target = (first_filter + r) * pixels + pixel
+                if pixel + step <= pixels:
+                    store(y, target, value)
+                else:
+                    store_first(y, target, value, pixels - pixel)
 
 
 @kernel
 def _forward(
     x: Array, integers: Array, width: int, options: Array, words: Array, image: Array, tiles: Array,
-    table: tuple[Array, ...], alpha: Array, scale: Array, workers: int, y: Array,
+    tap_sums: Array, table: tuple[Array, ...], sums: Array, alpha: Array, scale: Array, workers: int, y: Array,
 ) -> None:  # fmt: skip
     """Packs x (N, C, H * width) into words, unfolds these into image, and fills y (N, K, OH * OW)."""
+    places, outside, kinds = table
     pack_planes(x, integers, workers, words)
     parallel(_unfold, workers, image.shape[0] * image.shape[1] * image.shape[2], (words, width, options, image))
+    products = x.shape[1] * outside.shape[1]
+    parallel(_equal_sums, workers, len(tiles), (outside, tap_sums, products, sums))
+    equal = np.empty((workers, ROWS, RUN * lanes(image)), np.int64)
     counts = np.empty((workers, ROWS * lanes(image)), np.uint64)
-    items = len(y) * -(-y.shape[2] // (RUN * lanes(image))) * len(tiles)
-    parallel(_run, workers, items, (tiles, image, table, alpha, scale, counts, y))
+    items = -(-y.shape[2] // (RUN * lanes(image))) * len(tiles)
+    parallel(_run, workers, items, (tiles, image, places, kinds, sums, alpha, scale, equal, counts, y))
 
 
 def forward(
     x: Array,
-    tiles: Array,
+    tiles: Tiles,
     alpha: Array,
     kernel_size: Sizes,
     stride: Sizes,
@@ -180,7 +201,8 @@ def forward(
     shape = batch, words.shape[1], kernel_size[1], stride[0], table.rows, out[1]
     image = np.empty(math.prod(shape) + LANES, np.uint64)[:-LANES].reshape(shape)  # the last vector reads beyond
     y = np.empty((batch, len(alpha), out[0] * out[1]), x.dtype)
-    pitch = table.signs.size
+    equal = np.empty((len(tiles.words), len(table.outside), ROWS), np.int64)
+    pitch = table.kinds.size
     workers = workers_for(y.size * len(table.places) * WORD // 16)
     if scale_input:
         scale = np.empty((batch, pitch), x.dtype)
@@ -189,7 +211,7 @@ def forward(
     else:
         scale = np.ones((1, pitch), x.dtype)
     _forward(
-        planes, integers_like(x), width, table.options, words, image, tiles,
-        (table.places, table.mask_places, table.masks, table.signs), alpha, scale, workers, y,
+        planes, integers_like(x), width, table.options, words, image, tiles.words, tiles.sums,
+        (table.places, table.outside, table.kinds), equal, alpha, scale, workers, y,
     )  # fmt: skip
     return y.reshape(batch, len(alpha), *out)

@@ -13,6 +13,8 @@ is set exactly where x < 0. The work: three instructions for 16 signs, and 4 byt
 them is the limit. (Words grow in lanes as wide as the numbers: 32 channels at a time for float32, 64 for float64.)
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from kernels.cpu.jit import Array, as_input, kernel
@@ -78,17 +80,22 @@ def integers_like(x: Array) -> Array:
     return np.empty(0, np.dtype(f"u{x.itemsize}"))
 
 
-def weight_tiles(words: Array) -> Array:
-    """The words (K, W, kh, kw) of the weights as (groups, kh * kw * W, ROWS), read from beginning to end.
+class Tiles(NamedTuple):
+    """Weights as the convolution reads them, ROWS filters at a time. The arrays are read-only."""
 
-    In each group of ROWS filters, the words that meet the same word of the input stand side by side. Filters that are
-    missing in the last group are zeros, whose results nobody stores.
+    words: Array  # (groups, kh * kw, W, ROWS): words that meet the same word of the input stand side by side
+    sums: Array  # (groups, kh * kw, ROWS): the sum of the signs of all channels
+
+
+def weight_tiles(words: Array, channels: int) -> Tiles:
+    """The words (K, W, kh, kw) of the weights in tiles, which are read from beginning to end.
+
+    Filters that are missing in the last group are zeros, whose results nobody stores.
     """
     filters = len(words)
     groups = -(-filters // ROWS)
     padded = np.zeros((groups * ROWS, *words.shape[1:]), np.uint64)
     padded[:filters] = words
-    tiles = padded.transpose(0, 2, 3, 1).reshape(groups, ROWS, -1).transpose(0, 2, 1)
-    tiles = np.ascontiguousarray(tiles)
-    tiles.setflags(write=False)
-    return tiles
+    tiles = padded.reshape(groups, ROWS, words.shape[1], -1).transpose(0, 3, 2, 1)
+    sums = channels - 2 * np.bitwise_count(tiles).sum(axis=2, dtype=np.int64)
+    return Tiles(as_input(tiles), as_input(sums))
