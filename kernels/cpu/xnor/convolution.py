@@ -36,7 +36,9 @@ class Geometry(NamedTuple):
 
     places: Array  # (taps * W,): where the word of a tap lies relative to the word of the output pixel
     outside: Array  # (kinds, taps): whether the tap of an output pixel of this kind is outside of the image
-    kinds: Array  # (pitch,): the kind of each output pixel
+    kinds: Array  # (pixels,): the kind of each output pixel
+    border: Array  # (border pixels,): the output pixels of which any tap is outside
+    border_starts: Array  # (runs + 1,): where the border pixels of a run begin
     rows: int  # rows of a plane of the unfolded image
     options: Array  # (3, 2): stride, padding before and dilation, for rows and columns
 
@@ -60,14 +62,18 @@ def geometry(
         for n, k, s, (before, _), d, o in zip(sizes, kernel_size, stride, padding, dilation, out, strict=True)
     ]
     (high, row_kinds), (wide, column_kinds) = (np.unique(taps, axis=1, return_inverse=True) for taps in inside)
-    valid = high.T[:, None, :, None] & wide.T[None, :, None, :]
-    kinds = np.zeros(out[0] * out[1] + RUN * LANES, np.int64)
-    kinds[: out[0] * out[1]] = (row_kinds.reshape(-1, 1) * wide.shape[1] + column_kinds.reshape(-1)).reshape(-1)
+    outside = ~(high.T[:, None, :, None] & wide.T[None, :, None, :]).reshape(-1, taps_high * taps_wide)
+    kinds = (row_kinds.reshape(-1, 1) * wide.shape[1] + column_kinds.reshape(-1)).reshape(-1)
+    border = np.flatnonzero(outside.any(axis=1)[kinds])
+    runs = -(-kinds.size // (RUN * LANES))
+    border_starts = np.searchsorted(border, np.arange(runs + 1) * RUN * LANES)
     options = np.array((stride, [before for before, _ in padding], dilation))
     return Geometry(
         as_input(places.reshape(-1)),
-        as_input(~valid.reshape(high.shape[1] * wide.shape[1], -1)),
+        as_input(outside),
         as_input(kinds),
+        as_input(border),
+        as_input(border_starts),
         rows,
         as_input(options),
     )
@@ -122,9 +128,21 @@ def _equal_sums(worker: int, group: int, outside: Array, tap_sums: Array, produc
 
 
 @kernel
+def _fill(run: int, products: int, sums: Array, borders: tuple[Array, ...], equal: Array) -> None:
+    """Fills equal (ROWS, pixels of a run) from sums (kinds, ROWS), of which most pixels have the same, `products`."""
+    kinds, border, border_starts = borders
+    equal[:] = products
+    for place in range(border_starts[run], border_starts[run + 1]):
+        pixel = border[place]
+        line = sums[kinds[pixel]]
+        for r in range(ROWS):
+            equal[r, pixel - run * equal.shape[1]] = line[r]
+
+
+@kernel
 def _run(
-    worker: int, item: int, tiles: Array, image: Array, places: Array, kinds: Array, sums: Array, alpha: Array,
-    scales: Array, all_equal: Array, all_counts: Array, results: Array,
+    worker: int, item: int, tiles: Array, image: Array, places: Array, products: int, sums: Array,
+    borders: tuple[Array, ...], alpha: Array, scales: Array, all_equal: Array, all_counts: Array, results: Array,
 ) -> None:  # fmt: skip
     """One group of filters for one run of output pixels of all images.
 
@@ -135,9 +153,7 @@ def _run(
     run, group = divmod(item, len(tiles))
     equal, counts = all_equal[worker], all_counts[worker]
     begin, end = run * RUN * step, min(pixels, (run + 1) * RUN * step)
-    for r in range(ROWS):
-        for i in range(RUN * step):
-            equal[r, i] = sums[group, kinds[begin + i], r]
+    _fill(run, products, sums[group], borders, equal)
     first_filter, words = group * ROWS, group * steps * ROWS
     rows = min(ROWS, len(alpha) - first_filter)
     for n in range(len(results)):
@@ -164,10 +180,10 @@ def _run(
 @kernel
 def _forward(
     x: Array, integers: Array, width: int, options: Array, words: Array, image: Array, tiles: Array,
-    tap_sums: Array, table: tuple[Array, ...], sums: Array, alpha: Array, scale: Array, workers: int, y: Array,
+    tap_sums: Array, places: Array, outside: Array, borders: tuple[Array, ...], sums: Array, alpha: Array,
+    scale: Array, workers: int, y: Array,
 ) -> None:  # fmt: skip
     """Packs x (N, C, H * width) into words, unfolds these into image, and fills y (N, K, OH * OW)."""
-    places, outside, kinds = table
     pack_planes(x, integers, workers, words)
     parallel(_unfold, workers, image.shape[0] * image.shape[1] * image.shape[2], (words, width, options, image))
     products = x.shape[1] * outside.shape[1]
@@ -175,7 +191,7 @@ def _forward(
     equal = np.empty((workers, ROWS, RUN * lanes(image)), np.int64)
     counts = np.empty((workers, ROWS * lanes(image)), np.uint64)
     items = -(-y.shape[2] // (RUN * lanes(image))) * len(tiles)
-    parallel(_run, workers, items, (tiles, image, places, kinds, sums, alpha, scale, equal, counts, y))
+    parallel(_run, workers, items, (tiles, image, places, products, sums, borders, alpha, scale, equal, counts, y))
 
 
 def forward(
@@ -202,7 +218,7 @@ def forward(
     image = np.empty(math.prod(shape) + LANES, np.uint64)[:-LANES].reshape(shape)  # the last vector reads beyond
     y = np.empty((batch, len(alpha), out[0] * out[1]), x.dtype)
     equal = np.empty((len(tiles.words), len(table.outside), ROWS), np.int64)
-    pitch = table.kinds.size
+    pitch = table.kinds.size + LANES
     workers = workers_for(y.size * len(table.places) * WORD // 16)
     if scale_input:
         scale = np.empty((batch, pitch), x.dtype)
@@ -212,6 +228,7 @@ def forward(
         scale = np.ones((1, pitch), x.dtype)
     _forward(
         planes, integers_like(x), width, table.options, words, image, tiles.words, tiles.sums,
-        (table.places, table.outside, table.kinds), equal, alpha, scale, workers, y,
+        table.places, table.outside, (table.kinds, table.border, table.border_starts), equal, alpha,
+        scale, workers, y,
     )  # fmt: skip
     return y.reshape(batch, len(alpha), *out)
