@@ -45,10 +45,10 @@ class PackedWeights:
 
     @cached_property
     def tiles(self) -> "Tiles":
-        """The words in the order in which the compiled kernel reads them."""
+        """Words and scales in the order in which the compiled kernel reads them."""
         from kernels.cpu.xnor.packing import weight_tiles
 
-        return weight_tiles(self.words, self.shape[1])
+        return weight_tiles(self.words, self.alpha, self.shape[1])
 
     def signs(self) -> Array:
         """The signs (K, C, kh, kw) again, -1 and +1, in the dtype of alpha."""
@@ -131,7 +131,7 @@ def xnor_conv2d(
     from kernels.cpu.xnor import forward
 
     packed = weight if isinstance(weight, PackedWeights) else _packed(weight)
-    return forward(x, packed.tiles, packed.alpha, kernel_size, stride, padding, dilation, scale_input, sizes)
+    return forward(x, packed.tiles, filters, kernel_size, stride, padding, dilation, scale_input, sizes)
 
 
 def _pack_signs(x: Array) -> Array:

@@ -13,12 +13,13 @@ from kernels.cpu.simd import (
     astype,
     element,
     lanes,
-    load,
     load_first,
+    load_tile,
     load_wide,
     outer_differences,
-    store,
+    rows_from,
     store_first,
+    store_square,
     store_tile,
     zeros,
 )
@@ -142,20 +143,20 @@ def _fill(run: int, products: int, sums: Array, borders: tuple[Array, ...], equa
 @kernel
 def _run(
     worker: int, item: int, tiles: Array, image: Array, places: Array, products: int, sums: Array,
-    borders: tuple[Array, ...], alpha: Array, scales: Array, all_equal: Array, all_counts: Array, results: Array,
+    borders: tuple[Array, ...], alpha: Array, scales: Array, all_equal: Array, results: Array,
 ) -> None:  # fmt: skip
     """One group of filters for one run of output pixels of all images.
 
-    counts[r, :] is in how many products filter r and the windows of a vector of pixels differ. Equal signs add 1 to the
-    sum and different ones subtract 1: it is 2 counts less than if all were equal.
+    Row r of the tile counts in how many products filter r and the windows of a vector of pixels differ. Equal signs add
+    1 to the sum and different ones subtract 1: with each of them, it is 2 less than if all were equal.
     """
     step, steps, pixels = lanes(image), len(places), results.shape[2]
     run, group = divmod(item, len(tiles))
-    equal, counts = all_equal[worker], all_counts[worker]
+    filters, words = group * ROWS, group * steps * ROWS
+    rows = results.shape[1] - filters
+    equal = all_equal[worker]
     begin, end = run * RUN * step, min(pixels, (run + 1) * RUN * step)
     _fill(run, products, sums[group], borders, equal)
-    first_filter, words = group * ROWS, group * steps * ROWS
-    rows = min(ROWS, len(alpha) - first_filter)
     for n in range(len(results)):
         start = n * (image.size // len(image))  # of the words of this image
         scale, y = scales[n % len(scales)], results[n]
@@ -164,17 +165,14 @@ def _run(
             for p in range(steps):
                 place = start + element(places, p) + pixel
                 tile = outer_differences(tile, tiles, words + p * ROWS, image, place)
-            store_tile(counts, 0, step, tile)
-            factor = load_wide(scale, pixel, image)
-            for r in range(rows):
-                differing = astype(load(counts, r * step), equal)
-                total = load(equal, (r, pixel - begin)) - (differing << 1)
-                value = astype(total, y) * element(alpha, first_filter + r) * factor
-                target = (first_filter + r) * pixels + pixel
-                if pixel + step <= pixels:
-                    store(y, target, value)
-                else:
-                    store_first(y, target, value, pixels - pixel)
+            total = load_tile(equal, pixel - begin, RUN * step, ROWS, 1) - (tile + tile)
+            value = astype(total, y)
+            value = value * rows_from(value, alpha, filters) * load_wide(scale, pixel, image)
+            target = filters * pixels + pixel
+            if rows >= ROWS and pixel + step <= pixels:
+                store_tile(y, target, pixels, value)
+            else:
+                store_square(y, target, pixels, value, rows, pixels - pixel)
 
 
 @kernel
@@ -189,15 +187,14 @@ def _forward(
     products = x.shape[1] * outside.shape[1]
     parallel(_equal_sums, workers, len(tiles), (outside, tap_sums, products, sums))
     equal = np.empty((workers, ROWS, RUN * lanes(image)), np.int64)
-    counts = np.empty((workers, ROWS * lanes(image)), np.uint64)
     items = -(-y.shape[2] // (RUN * lanes(image))) * len(tiles)
-    parallel(_run, workers, items, (tiles, image, places, products, sums, borders, alpha, scale, equal, counts, y))
+    parallel(_run, workers, items, (tiles, image, places, products, sums, borders, alpha, scale, equal, y))
 
 
 def forward(
     x: Array,
     tiles: Tiles,
-    alpha: Array,
+    filters: int,
     kernel_size: Sizes,
     stride: Sizes,
     padding: Padding,
@@ -213,10 +210,10 @@ def forward(
     sizes = (height, width), tuple(kernel_size), tuple(stride), padding, tuple(dilation), tuple(out)
     table = geometry(channels, *sizes)
     planes = as_input(x).reshape(batch, channels, height * width)
-    words = np.empty((batch, -(-channels // WORD), height * width), np.uint64)
+    words = np.empty((batch, -(-channels // WORD), height * width), np.int64)
     shape = batch, words.shape[1], kernel_size[1], stride[0], table.rows, out[1]
-    image = np.empty(math.prod(shape) + LANES, np.uint64)[:-LANES].reshape(shape)  # the last vector reads beyond
-    y = np.empty((batch, len(alpha), out[0] * out[1]), x.dtype)
+    image = np.empty(math.prod(shape) + LANES, np.int64)[:-LANES].reshape(shape)  # the last vector reads beyond
+    y = np.empty((batch, filters, out[0] * out[1]), x.dtype)
     equal = np.empty((len(tiles.words), len(table.outside), ROWS), np.int64)
     pitch = table.kinds.size + LANES
     workers = workers_for(y.size * len(table.places) * WORD // 16)
@@ -228,7 +225,7 @@ def forward(
         scale = np.ones((1, pitch), x.dtype)
     _forward(
         planes, integers_like(x), width, table.options, words, image, tiles.words, tiles.sums,
-        table.places, table.outside, (table.kinds, table.border, table.border_starts), equal, alpha,
+        table.places, table.outside, (table.kinds, table.border, table.border_starts), equal, tiles.alpha,
         scale, workers, y,
     )  # fmt: skip
-    return y.reshape(batch, len(alpha), *out)
+    return y.reshape(batch, filters, *out)

@@ -83,12 +83,13 @@ def integers_like(x: Array) -> Array:
 class Tiles(NamedTuple):
     """Weights as the convolution reads them, ROWS filters at a time. The arrays are read-only."""
 
-    words: Array  # (groups, kh * kw, W, ROWS): words that meet the same word of the input stand side by side
+    words: Array  # int64 (groups, kh * kw, W, ROWS): words that meet the same word of the input stand side by side
     sums: Array  # (groups, kh * kw, ROWS): the sum of the signs of all channels
+    alpha: Array  # (groups * ROWS,): the scales
 
 
-def weight_tiles(words: Array, channels: int) -> Tiles:
-    """The words (K, W, kh, kw) of the weights in tiles, which are read from beginning to end.
+def weight_tiles(words: Array, alpha: Array, channels: int) -> Tiles:
+    """The words (K, W, kh, kw) of the weights and their scales in tiles, which are read from beginning to end.
 
     Filters that are missing in the last group are zeros, whose results nobody stores.
     """
@@ -96,6 +97,8 @@ def weight_tiles(words: Array, channels: int) -> Tiles:
     groups = -(-filters // ROWS)
     padded = np.zeros((groups * ROWS, *words.shape[1:]), np.uint64)
     padded[:filters] = words
-    tiles = padded.reshape(groups, ROWS, words.shape[1], -1).transpose(0, 3, 2, 1)
+    tiles = np.ascontiguousarray(padded.reshape(groups, ROWS, words.shape[1], -1).transpose(0, 3, 2, 1))
     sums = channels - 2 * np.bitwise_count(tiles).sum(axis=2, dtype=np.int64)
-    return Tiles(as_input(tiles), as_input(sums))
+    scales = np.zeros(groups * ROWS, alpha.dtype)
+    scales[:filters] = alpha
+    return Tiles(as_input(tiles.view(np.int64)), as_input(sums), as_input(scales))
