@@ -288,7 +288,7 @@ def _converted(builder: Any, v: VectorType, result: VectorType, value: Any) -> A
 
 @intrinsic
 def astype(typing_context: Any, v: Any, a: Any) -> Any:
-    """The lanes of a vector or tile converted to a's dtype. A float loses its fraction; it must fit into the integer."""
+    """The lanes of a vector or tile in a's dtype. A float loses its fraction; it must fit into the integer."""
     vector = v.vector if isinstance(v, TileType) else v
     result = VectorType(a.dtype, vector.lanes)
     tile = TileType(result, v.rows, v.cols) if isinstance(v, TileType) else None
