@@ -17,6 +17,7 @@ from kernels.cpu.simd import (
     load_tile,
     load_wide,
     outer_differences,
+    prefetch,
     rows_from,
     store_first,
     store_square,
@@ -161,6 +162,8 @@ def _run(
         start = n * (image.size // len(image))  # of the words of this image
         scale, y = scales[n % len(scales)], results[n]
         for pixel in range(begin, end, step):
+            for r in range(filters, min(filters + ROWS, results.shape[1])):
+                prefetch(y, r * pixels + pixel + 2 * step)  # where the results after these will go
             tile = zeros(image, ROWS, 1)
             for p in range(steps):
                 place = start + element(places, p) + pixel
