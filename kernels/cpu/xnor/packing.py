@@ -4,13 +4,18 @@ A channel's plane is contiguous, so one load brings the same channel of neighbou
 all their signs into as many words at once:
 
     channel 63   x x x x x x x x  ...  ->  minimum(x, 0)  ->  word = (word << 1) | sign
-    channel 62   x x x x x x x x  ...      one per pixel, kept in a register until the 64 channels are through
+    channel 62   x x x x x x x x  ...      one per pixel, kept in a register through 8 channels at a time
     ...
     channel 0    x x x x x x x x  ...      so channel c ends in bit c
 
 minimum(x, 0) keeps the negative numbers and makes +0.0 of everything else, -0.0 and NaN included, so the topmost bit
-is set exactly where x < 0. The work: three instructions for 16 signs, and 4 bytes read for each bit written; reading
-them is the limit. (Words grow in lanes as wide as the numbers: 32 channels at a time for float32, 64 for float64.)
+is set exactly where x < 0. Words grow in lanes as wide as the numbers, two halves for float32, and are put together in
+the end.
+
+The work: three instructions for 16 signs, and 4 bytes read for each bit written; reading them is the limit. Memory is
+fast along an address and slow across: a core waits for some 20 cache lines at a time if it asks for each, and the
+hardware brings far more where it sees a stretch being read. So a word is not built in one go, which would read 64
+planes at once, one line of each; eight planes are read for 512 pixels, and the unfinished words wait in the L1 cache.
 """
 
 from typing import NamedTuple
@@ -35,7 +40,7 @@ from kernels.cpu.simd import (
 from kernels.cpu.team import get_num_threads
 
 WORD = 64  # signs in a word
-ROWS = 16 if REGISTERS == 32 else 8  # filters of a register tile: their counts, two operands and two results fit
+ROWS = 16 if REGISTERS == 32 else 8  # filters of a register tile: their counts, an operand and some results fit
 BLOCK = 512  # pixels packed by one piece of work
 STREAMS = 8  # channels read at a time
 
@@ -64,7 +69,7 @@ def _pack_block(worker: int, item: int, x: Array, all_parts: Array, words: Array
     parts, width = all_parts[worker], 8 * x.itemsize
     first, count = (n * channels + w * WORD) * pixels + block * BLOCK, min(BLOCK, pixels - block * BLOCK)
     some = min(WORD, channels - w * WORD)
-    parts[:] = 0
+    parts[:, :count] = 0
     for part in range(len(parts)):
         for bottom in range((part + 1) * width - STREAMS, part * width - 1, -STREAMS):
             _shift_in(x, first, min(some, bottom + STREAMS), bottom, pixels, count, parts[part])
