@@ -130,29 +130,30 @@ def xnor_conv2d(
         return reference.forward_signs(x, weight.signs(), weight.alpha, stride, padding, dilation, scale_input)
     from kernels.cpu.xnor import forward
 
-    packed = weight if isinstance(weight, PackedWeights) else _packed(weight)
+    packed = weight if isinstance(weight, PackedWeights) else _packed(weight, compiled=True)
     return forward(x, packed.tiles, filters, kernel_size, stride, padding, dilation, scale_input, sizes)
 
 
-def _pack_signs(x: Array) -> Array:
+def _pack_signs(x: Array, compiled: bool = False) -> Array:
+    """The compiled kernel packs large arrays, and whatever comes when it is `compiled` anyway."""
     if on_device(x):
         from kernels.cuda import xnor as gpu
 
         return gpu.pack_signs(x)  # type: ignore[return-value]
-    if x.size < SMALL_PACKING:
+    if x.size < SMALL_PACKING and not compiled:
         return reference.pack_signs(x)
-    from kernels.cpu.xnor import pack_signs as compiled
+    from kernels.cpu.xnor import pack_signs as pack
 
-    return compiled(x)
+    return pack(x)
 
 
-def _packed(weight: Array) -> PackedWeights:
+def _packed(weight: Array, compiled: bool = False) -> PackedWeights:
     filters, channels, height, width = weight.shape
     if on_device(weight):
         from kernels.cuda import xnor as gpu
 
         return PackedWeights(_pack_signs(weight), gpu.filter_scale(weight), (filters, channels, height, width))  # type: ignore[arg-type]
-    words, alpha = _pack_signs(weight), reference.filter_scale(weight)
+    words, alpha = _pack_signs(weight, compiled), reference.filter_scale(weight)
     words.setflags(write=False)
     alpha.setflags(write=False)
     return PackedWeights(words, alpha, (filters, channels, height, width))
