@@ -5,7 +5,7 @@ import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,9 @@ from kernels.arrays import checked_array, on_device
 from kernels.errors import KernelError
 from kernels.reference import xnor as reference
 from kernels.reference.convolution import output_size
+
+if TYPE_CHECKING:
+    from kernels.cpu.xnor.packing import Tiles
 
 __all__ = ["PackedWeights", "pack_signs", "pack_weights", "xnor_conv2d"]
 
@@ -41,11 +44,11 @@ class PackedWeights:
     shape: tuple[int, int, int, int]
 
     @cached_property
-    def tiles(self) -> Array:
-        """The words in the order in which the compiled kernel reads them."""
+    def tiles(self) -> "Tiles":
+        """Words and scales in the order in which the compiled kernel reads them."""
         from kernels.cpu.xnor.packing import weight_tiles
 
-        return weight_tiles(self.words)
+        return weight_tiles(self.words, self.alpha, self.shape[1])
 
     def signs(self) -> Array:
         """The signs (K, C, kh, kw) again, -1 and +1, in the dtype of alpha."""
@@ -127,29 +130,30 @@ def xnor_conv2d(
         return reference.forward_signs(x, weight.signs(), weight.alpha, stride, padding, dilation, scale_input)
     from kernels.cpu.xnor import forward
 
-    packed = weight if isinstance(weight, PackedWeights) else _packed(weight)
-    return forward(x, packed.tiles, packed.alpha, kernel_size, stride, padding, dilation, scale_input, sizes)
+    packed = weight if isinstance(weight, PackedWeights) else _packed(weight, compiled=True)
+    return forward(x, packed.tiles, filters, kernel_size, stride, padding, dilation, scale_input, sizes)
 
 
-def _pack_signs(x: Array) -> Array:
+def _pack_signs(x: Array, compiled: bool = False) -> Array:
+    """The compiled kernel packs large arrays, and whatever comes when it is `compiled` anyway."""
     if on_device(x):
         from kernels.cuda import xnor as gpu
 
         return gpu.pack_signs(x)  # type: ignore[return-value]
-    if x.size < SMALL_PACKING:
+    if x.size < SMALL_PACKING and not compiled:
         return reference.pack_signs(x)
-    from kernels.cpu.xnor import pack_signs as compiled
+    from kernels.cpu.xnor import pack_signs as pack
 
-    return compiled(x)
+    return pack(x)
 
 
-def _packed(weight: Array) -> PackedWeights:
+def _packed(weight: Array, compiled: bool = False) -> PackedWeights:
     filters, channels, height, width = weight.shape
     if on_device(weight):
         from kernels.cuda import xnor as gpu
 
         return PackedWeights(_pack_signs(weight), gpu.filter_scale(weight), (filters, channels, height, width))  # type: ignore[arg-type]
-    words, alpha = _pack_signs(weight), reference.filter_scale(weight)
+    words, alpha = _pack_signs(weight, compiled), reference.filter_scale(weight)
     words.setflags(write=False)
     alpha.setflags(write=False)
     return PackedWeights(words, alpha, (filters, channels, height, width))

@@ -168,10 +168,12 @@ def _aligned(count: int) -> Array:
 def _steady(work: Callable[[], object], turns: int) -> float:
     """Seconds, from the faster quarter of the turns: a core that works for somebody else now and then does not count,
     and neither does one lucky or wrong reading of the clock."""
+    get_num_threads()
     work()
     seconds: list[float] = []
     begun = time.perf_counter()
     while len(seconds) < turns or (time.perf_counter() - begun < AT_LEAST and len(seconds) < 20 * turns):
+        get_num_threads()  # wakes the threads, which may have gone to sleep
         start = time.perf_counter()
         work()
         seconds.append(time.perf_counter() - start)

@@ -59,10 +59,10 @@ def sampling(dtype: Any) -> None:
 def binary(dtype: Any) -> None:
     """The convolution of signs, without and with the scale of the input."""
     x = np.zeros((1, 64, 8, 8), dtype)
-    tiles = weight_tiles(xnor.pack_signs(np.zeros((4, 64, 3, 3), dtype)))
+    tiles = weight_tiles(xnor.pack_signs(np.zeros((4, 64, 3, 3), dtype)), np.ones(4, dtype), 64)
     for scale_input in (False, True):
         options = (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), scale_input, (8, 8)
-        xnor.forward(x, tiles, np.ones(4, dtype), *options)
+        xnor.forward(x, tiles, 4, *options)
 
 
 FAMILIES: dict[str, Callable[[Any], None]] = {

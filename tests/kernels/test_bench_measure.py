@@ -245,6 +245,16 @@ def test_disagreement_is_said_in_words(found, wrong):
 # ---- the machine's limits
 
 
+def test_threads_are_awake_whenever_a_limit_is_timed(monkeypatch):
+    from kernels.bench import limits
+
+    events = []
+    monkeypatch.setattr(limits, "AT_LEAST", 0.0)
+    monkeypatch.setattr(limits, "get_num_threads", lambda: events.append("awake"))
+    limits._steady(lambda: events.append("work"), turns=3)
+    assert events == ["awake", "work"] * 4
+
+
 def test_the_limits_are_positive_and_complete(monkeypatch):
     from kernels.bench import limits
 

@@ -436,6 +436,70 @@ def test_vectors_of_a_tile_are_taken_out_and_put_in():
     assert_same(out, a[::-1])
 
 
+@kernel
+def combined(a, b, out):
+    x, y = (
+        simd.load_tile(a, 0, a.shape[1], TILE_ROWS, TILE_COLS),
+        simd.load_tile(b, 0, b.shape[1], TILE_ROWS, TILE_COLS),
+    )
+    v = simd.load(b, 0)
+    simd.store_tile(out, (0, 0, 0), a.shape[1], x + y)
+    simd.store_tile(out, (1, 0, 0), a.shape[1], x - y)
+    simd.store_tile(out, (2, 0, 0), a.shape[1], x * y)
+    simd.store_tile(out, (3, 0, 0), a.shape[1], x + v)
+    simd.store_tile(out, (4, 0, 0), a.shape[1], x - v)
+    simd.store_tile(out, (5, 0, 0), a.shape[1], x * v)
+
+
+@pytest.mark.parametrize("dtype", FLOATS + INTEGERS)
+def test_tiles_and_vectors_are_added_subtracted_and_multiplied(dtype):
+    n = count(dtype)
+    a, b = numbers(dtype, (TILE_ROWS, TILE_COLS * n)), numbers(dtype, (TILE_ROWS, TILE_COLS * n), seed=1)
+    out = np.zeros((6, *a.shape), dtype)
+    combined(a, b, out)
+    v = np.tile(b[0, :n], TILE_COLS)
+    assert_same(out, [a + b, a - b, a * b, a + v, a - v, a * v])
+
+
+@kernel
+def narrowed(a, like, out, corner, rows, count):
+    tile = simd.astype(simd.load_tile(a, 0, a.shape[1], TILE_ROWS, 1), like)
+    simd.store_tile(out, 0, out.shape[1], tile)
+    simd.store_square(corner, 0, corner.shape[1], tile, rows, count)
+
+
+@pytest.mark.parametrize("to", FLOATS)
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64])
+def test_a_tile_changes_its_type_and_then_fills_parts_of_registers(dtype, to):
+    n = count(dtype)
+    a = numbers(dtype, (TILE_ROWS, n))
+    out, corner = np.zeros((TILE_ROWS, n + 1), to), np.zeros((TILE_ROWS, n + 1), to)
+    narrowed(a, np.empty(0, to), out, corner, TILE_ROWS - 1, n - 1)
+    assert_same(out[:, :n], a)
+    assert not out[:, n].any()
+    assert_same(corner[:-1, : n - 1], a[:-1, : n - 1])
+    assert not corner[-1].any()
+    assert not corner[:, n - 1 :].any()
+
+
+@kernel
+def differing(a, b, out):
+    tile = simd.load_tile(out, 0, out.shape[1], TILE_ROWS, TILE_COLS)
+    for k in range(a.shape[0]):
+        tile = simd.outer_differences(tile, a, (k, 0), b, (k, 0))
+    simd.store_tile(out, 0, out.shape[1], tile)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64])
+def test_a_tile_counts_bits_that_differ(dtype):
+    rng = np.random.default_rng(0)
+    n = TILE_COLS * count(dtype)
+    a, b = (rng.integers(0, 2**64, (5, size), np.uint64) for size in (TILE_ROWS, n))
+    out = np.full((TILE_ROWS, n), 7, dtype)
+    differing(a.view(dtype), b.view(dtype), out)
+    assert_same(out, 7 + np.bitwise_count(a[:, :, None] ^ b[:, None]).sum(0, dtype=int))
+
+
 # --- maps -------------------------------------------------------------------------------------------------------------
 
 

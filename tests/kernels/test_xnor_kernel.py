@@ -160,7 +160,7 @@ def test_drawn(x_shape, filters_and_kernel, stride, padding, dilation, scale_inp
             xnor_conv2d(x, weight, stride, padding, dilation)
         return
     packed = pack_weights(weight)
-    y = cpu.forward(x, packed.tiles, packed.alpha, kernel_size, stride, padding, dilation, scale_input, sizes)
+    y = cpu.forward(x, packed.tiles, filters, kernel_size, stride, padding, dilation, scale_input, sizes)
     want = reference.forward(x, weight, stride, padding, dilation, scale_input)
     np.testing.assert_allclose(y, want, rtol=2e-6 if scale_input else 0, atol=1e-30)
 

@@ -13,7 +13,7 @@ from numba.core import types
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import lower_builtin
 
-from kernels.cpu.simd.types import MaskType, VectorType, intrinsic, llvm_function, splatted
+from kernels.cpu.simd.types import MaskType, TileType, VectorType, intrinsic, llvm_function, splatted
 
 _FUSED = ("contract",)
 
@@ -268,28 +268,41 @@ def mask_bits(typing_context: Any, mask: Any) -> Any:
     return (types.uint64(mask), generate) if isinstance(mask, MaskType) else None
 
 
+def _converted(builder: Any, v: VectorType, result: VectorType, value: Any) -> Any:
+    """A vector of type v in another type."""
+    kind = result.llvm
+    if v.dtype == result.dtype:
+        return value
+    if v.is_float and result.is_float:
+        return (builder.fpext if result.dtype.bitwidth > v.dtype.bitwidth else builder.fptrunc)(value, kind)
+    if v.is_float:
+        return (builder.fptosi if result.is_signed else builder.fptoui)(value, kind)
+    if result.is_float:
+        return (builder.sitofp if v.is_signed else builder.uitofp)(value, kind)
+    if result.dtype.bitwidth == v.dtype.bitwidth:
+        return value
+    if result.dtype.bitwidth < v.dtype.bitwidth:
+        return builder.trunc(value, kind)
+    return (builder.sext if v.is_signed else builder.zext)(value, kind)
+
+
 @intrinsic
 def astype(typing_context: Any, v: Any, a: Any) -> Any:
-    """The lanes converted to a's dtype. A float loses its fraction; it must fit into the integer."""
-    result = VectorType(a.dtype, v.lanes)
+    """The lanes of a vector or tile in a's dtype. A float loses its fraction; it must fit into the integer."""
+    vector = v.vector if isinstance(v, TileType) else v
+    result = VectorType(a.dtype, vector.lanes)
+    tile = TileType(result, v.rows, v.cols) if isinstance(v, TileType) else None
 
     def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
-        value, kind = arguments[0], result.llvm
-        if v.dtype == result.dtype:
-            return value
-        if v.is_float and result.is_float:
-            return (builder.fpext if result.dtype.bitwidth > v.dtype.bitwidth else builder.fptrunc)(value, kind)
-        if v.is_float:
-            return (builder.fptosi if result.is_signed else builder.fptoui)(value, kind)
-        if result.is_float:
-            return (builder.sitofp if v.is_signed else builder.uitofp)(value, kind)
-        if result.dtype.bitwidth == v.dtype.bitwidth:
-            return value
-        if result.dtype.bitwidth < v.dtype.bitwidth:
-            return builder.trunc(value, kind)
-        return (builder.sext if v.is_signed else builder.zext)(value, kind)
+        if tile is None:
+            return _converted(builder, vector, result, arguments[0])
+        converted = ir.Constant(tile.llvm, ir.Undefined)
+        for i in range(tile.rows * tile.cols):
+            one = _converted(builder, vector, result, builder.extract_value(arguments[0], i))
+            converted = builder.insert_value(converted, one, i)
+        return converted
 
-    return result(v, a), generate
+    return (tile or result)(v, a), generate
 
 
 @intrinsic

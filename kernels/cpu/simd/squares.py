@@ -84,11 +84,11 @@ def load_square(typing_context: Any, a: Any, index: Any, step: Any, rows: Any, c
 @intrinsic
 def store_square(typing_context: Any, a: Any, index: Any, step: Any, tile: Any, rows: Any, count: Any) -> Any:
     """Stores the first `count` numbers of the first `rows` rows of a tile of one column from a[index + r * step] on."""
-    vector = need_array(a)
-    if not isinstance(tile, TileType) or tile.vector != vector or tile.cols != 1 or not a.mutable:
+    if not isinstance(tile, TileType) or tile.vector.dtype != need_array(a).dtype or tile.cols != 1 or not a.mutable:
         raise TypeError(f"store_square: cannot put {tile} into {a}")
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        vector = tile.vector
         pointer = address(context, builder, a, arguments[0], index, arguments[1])
         distance = whole(context, builder, step, arguments[2])
         height = whole(context, builder, rows, arguments[4])

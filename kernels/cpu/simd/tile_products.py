@@ -147,24 +147,20 @@ def lane_fma_first(
 
 
 @intrinsic
-def outer_differences(
-    typing_context: Any, tile: Any, a: Any, index: Any, b: Any, b_index: Any, mask: Any, mask_index: Any
-) -> Any:
-    """tile[r, :] += popcount((a[index + r] xor b[b_index : ...]) and mask[mask_index : ...]), in each lane."""
+def outer_differences(typing_context: Any, tile: Any, a: Any, index: Any, b: Any, b_index: Any) -> Any:
+    """tile[r, :] += popcount(a[index + r] xor b[b_index : ...]), in each lane."""
     vector = tile.vector
 
     def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
         start = address(context, builder, a, arguments[1], index, arguments[2])
         a_rows = every(builder, start, ir.IntType(64)(1), tile.rows)
         b_cols = row_of(builder, tile, address(context, builder, b, arguments[3], b_index, arguments[4]))
-        masks = row_of(builder, tile, address(context, builder, mask, arguments[5], mask_index, arguments[6]))
         count = llvm_function(builder, f"llvm.ctpop.{vector.suffix}", vector.llvm, vector.llvm)
         sums = vectors_of(builder, tile, arguments[0])
         for r, pointer in enumerate(a_rows):
             word = _broadcast(builder, tile, pointer)
-            for c, (bits, valid) in enumerate(zip(b_cols, masks, strict=True)):
-                differing = builder.and_(builder.xor(word, bits), valid)
-                sums[r][c] = builder.add(sums[r][c], builder.call(count, [differing]))
+            for c, bits in enumerate(b_cols):
+                sums[r][c] = builder.add(sums[r][c], builder.call(count, [builder.xor(word, bits)]))
         return packed(builder, tile, sums)
 
-    return tile(tile, a, index, b, b_index, mask, mask_index), generate
+    return tile(tile, a, index, b, b_index), generate

@@ -22,7 +22,7 @@ from numba.core.typing.templates import AbstractTemplate, infer_global, signatur
 from numba.extending import lower_builtin
 
 from kernels.cpu.simd.memory import first_lanes, load_from, store_to
-from kernels.cpu.simd.types import TileType, address, intrinsic, llvm_function, need_array, splatted, whole
+from kernels.cpu.simd.types import TileType, VectorType, address, intrinsic, llvm_function, need_array, splatted, whole
 
 
 def constant(value: Any) -> int | None:
@@ -98,7 +98,7 @@ def load_tile(typing_context: Any, a: Any, index: Any, step: Any, rows: Any, col
 @intrinsic
 def store_tile(typing_context: Any, a: Any, index: Any, step: Any, tile: Any) -> Any:
     """Stores row r of the tile from a[index + r * step] on."""
-    if not isinstance(tile, TileType) or tile.vector != need_array(a) or not a.mutable:
+    if not isinstance(tile, TileType) or tile.vector.dtype != need_array(a).dtype or not a.mutable:
         raise TypeError(f"store_tile: cannot put {tile} into {a}")
 
     def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
@@ -273,24 +273,44 @@ def _plain(kind: Any) -> Any:
     return types.unliteral(kind)
 
 
-def _define_addition(symbol: Any) -> None:
-    """tile + tile."""
+def _define(symbol: Any, of_floats: str, of_integers: str) -> None:
+    """tile + tile and the like, and tile + vector: with every vector of the tile."""
 
     class Template(AbstractTemplate):
         key = symbol
 
         def generic(self, args: Any, kws: Any) -> Any:
-            return signature(args[0], *args) if isinstance(args[0], TileType) and args[0] == args[1] else None
+            tile, other = args
+            fits = isinstance(tile, TileType) and other in (tile, tile.vector)
+            return signature(tile, *args) if fits else None
 
     infer_global(symbol)(Template)
 
     def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
-        kind = sig.return_type
-        pairs = zip(*(vectors_of(builder, kind, tile) for tile in arguments), strict=True)
-        return packed(builder, kind, [[builder.fadd(x, y) for x, y in zip(*rows, strict=True)] for rows in pairs])
+        kind, other = sig.args
+        build = getattr(builder, of_floats if kind.vector.is_float else of_integers)
+        count = kind.rows * kind.cols
+        xs = [builder.extract_value(arguments[0], i) for i in range(count)]
+        ys = (
+            [arguments[1]] * count
+            if other == kind.vector
+            else [builder.extract_value(arguments[1], i) for i in range(count)]
+        )
+        tile = ir.Constant(kind.llvm, ir.Undefined)
+        for i, (x, y) in enumerate(zip(xs, ys, strict=True)):
+            tile = builder.insert_value(tile, build(x, y), i)
+        return tile
 
-    lower_builtin(symbol, TileType, TileType)(generate)
+    for other in (TileType, VectorType):
+        lower_builtin(symbol, TileType, other)(generate)
 
 
-for _symbol in (operator.add, operator.iadd):
-    _define_addition(_symbol)
+for _symbol, *_builds in (
+    (operator.add, "fadd", "add"),
+    (operator.iadd, "fadd", "add"),
+    (operator.sub, "fsub", "sub"),
+    (operator.isub, "fsub", "sub"),
+    (operator.mul, "fmul", "mul"),
+    (operator.imul, "fmul", "mul"),
+):
+    _define(_symbol, *_builds)

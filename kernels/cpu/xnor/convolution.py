@@ -11,18 +11,21 @@ from kernels.cpu.parallel import parallel
 from kernels.cpu.simd import (
     VECTOR_BYTES,
     astype,
+    element,
     lanes,
-    load,
     load_first,
+    load_tile,
     load_wide,
     outer_differences,
-    store,
+    prefetch,
+    rows_from,
     store_first,
+    store_square,
     store_tile,
     zeros,
 )
 from kernels.cpu.team import workers_for
-from kernels.cpu.xnor.packing import ROWS, WORD, integers_like, pack_planes
+from kernels.cpu.xnor.packing import ROWS, WORD, Tiles, integers_like, pack_planes
 from kernels.cpu.xnor.scale import input_scale
 from kernels.reference.convolution import Padding, Sizes
 
@@ -34,9 +37,10 @@ class Geometry(NamedTuple):
     """Where the windows lie; see `kernels.cpu.xnor`. All arrays are read-only."""
 
     places: Array  # (taps * W,): where the word of a tap lies relative to the word of the output pixel
-    mask_places: Array  # (taps * W,): and where its mask lies
-    masks: Array  # (taps, pitch): all bits set where the tap of an output pixel is inside the image, else none
-    signs: Array  # (pitch,): how many signs are multiplied for an output pixel, all channels together
+    outside: Array  # (kinds, taps): whether the tap of an output pixel of this kind is outside of the image
+    kinds: Array  # (pixels,): the kind of each output pixel
+    border: Array  # (border pixels,): the output pixels of which any tap is outside
+    border_starts: Array  # (runs + 1,): where the border pixels of a run begin
     rows: int  # rows of a plane of the unfolded image
     options: Array  # (3, 2): stride, padding before and dilation, for rows and columns
 
@@ -59,19 +63,19 @@ def geometry(
         ((at := np.arange(o) * s + np.arange(k)[:, None] * d - before) >= 0) & (at < n)
         for n, k, s, (before, _), d, o in zip(sizes, kernel_size, stride, padding, dilation, out, strict=True)
     ]
-    valid = (inside[0][:, None, :, None] & inside[1][None, :, None, :]).reshape(taps_high * taps_wide, -1)
-    pitch = valid.shape[1] + LANES
-    masks = np.zeros((len(valid), pitch), np.uint64)
-    masks[:, : valid.shape[1]] = np.where(valid, ~np.uint64(0), np.uint64(0))
-    signs = np.zeros(pitch, np.int64)
-    signs[: valid.shape[1]] = valid.sum(axis=0) * channels
-    mask_places = np.repeat(np.arange(len(valid)) * pitch, words)
+    (high, row_kinds), (wide, column_kinds) = (np.unique(taps, axis=1, return_inverse=True) for taps in inside)
+    outside = ~(high.T[:, None, :, None] & wide.T[None, :, None, :]).reshape(-1, taps_high * taps_wide)
+    kinds = (row_kinds.reshape(-1, 1) * wide.shape[1] + column_kinds.reshape(-1)).reshape(-1)
+    border = np.flatnonzero(outside.any(axis=1)[kinds])
+    runs = -(-kinds.size // (RUN * LANES))
+    border_starts = np.searchsorted(border, np.arange(runs + 1) * RUN * LANES)
     options = np.array((stride, [before for before, _ in padding], dilation))
     return Geometry(
         as_input(places.reshape(-1)),
-        as_input(mask_places),
-        as_input(masks),
-        as_input(signs),
+        as_input(outside),
+        as_input(kinds),
+        as_input(border),
+        as_input(border_starts),
         rows,
         as_input(options),
     )
@@ -110,57 +114,90 @@ def _unfold(worker: int, item: int, words: Array, width: int, options: Array, im
 
 
 @kernel
-def _run(
-    worker: int, item: int, tiles: Array, image: Array, table: tuple[Array, ...], alpha: Array, scales: Array,
-    all_counts: Array, results: Array,
-) -> None:  # fmt: skip
-    """One group of filters for one run of output pixels of one image.
+def _equal_sums(worker: int, group: int, outside: Array, tap_sums: Array, products: int, sums: Array) -> None:
+    """Fills sums (groups, kinds, ROWS) of a group of filters: the results where no word of a window differs.
 
-    counts[r, :] is in how many products filter r and the windows of a vector of pixels differ. Equal signs add 1 to the
-    sum and different ones subtract 1: it is signs - 2 counts.
+    A word outside of the image is all zeros, which are the signs of +1, and there the signs of the weights are what the
+    products add: tap_sums (groups, taps, ROWS). These are subtracted again.
     """
-    places, mask_places, masks, signs = table
-    steps, step, pixels = len(places), lanes(image), results.shape[2]
-    rest, group = divmod(item, len(tiles))
-    n, run = divmod(rest, -(-pixels // (RUN * step)))
-    start = n * (image.size // len(image))  # of the words of this image
-    scale, counts, y = scales[n % len(scales)], all_counts[worker], results[n]
-    first_filter = group * ROWS
-    rows = min(ROWS, len(y) - first_filter)
-    for pixel in range(run * RUN * step, min(pixels, (run + 1) * RUN * step), step):
-        tile = zeros(image, ROWS, 1)
-        for p in range(steps):
-            word = (group * steps + p) * ROWS
-            tile = outer_differences(tile, tiles, word, image, start + places[p] + pixel, masks, mask_places[p] + pixel)
-        store_tile(counts, 0, step, tile)
-        sign_count, factor = load(signs, pixel), load_wide(scale, pixel, signs)
-        for r in range(rows):
-            total = sign_count - (astype(load(counts, r * step), signs) << 1)
-            value = astype(total, y) * alpha[first_filter + r] * factor
-            target = (first_filter + r) * pixels + pixel
-            if pixel + step <= pixels:
-                store(y, target, value)
+    for kind in range(len(outside)):
+        for r in range(ROWS):
+            sums[group, kind, r] = products
+        for tap in range(outside.shape[1]):
+            if outside[kind, tap]:
+                for r in range(ROWS):
+                    sums[group, kind, r] -= tap_sums[group, tap, r]
+
+
+@kernel
+def _fill(run: int, products: int, sums: Array, borders: tuple[Array, ...], equal: Array) -> None:
+    """Fills equal (ROWS, pixels of a run) from sums (kinds, ROWS), of which most pixels have the same, `products`."""
+    kinds, border, border_starts = borders
+    equal[:] = products
+    for place in range(border_starts[run], border_starts[run + 1]):
+        pixel = border[place]
+        line = sums[kinds[pixel]]
+        for r in range(ROWS):
+            equal[r, pixel - run * equal.shape[1]] = line[r]
+
+
+@kernel
+def _run(
+    worker: int, item: int, tiles: Array, image: Array, places: Array, products: int, sums: Array,
+    borders: tuple[Array, ...], alpha: Array, scales: Array, all_equal: Array, results: Array,
+) -> None:  # fmt: skip
+    """One group of filters for one run of output pixels of all images.
+
+    Row r of the tile counts in how many products filter r and the windows of a vector of pixels differ. Equal signs add
+    1 to the sum and different ones subtract 1: with each of them, it is 2 less than if all were equal.
+    """
+    step, steps, pixels = lanes(image), len(places), results.shape[2]
+    run, group = divmod(item, len(tiles))
+    filters, words = group * ROWS, group * steps * ROWS
+    rows = results.shape[1] - filters
+    equal = all_equal[worker]
+    begin, end = run * RUN * step, min(pixels, (run + 1) * RUN * step)
+    _fill(run, products, sums[group], borders, equal)
+    for n in range(len(results)):
+        start = n * (image.size // len(image))  # of the words of this image
+        scale, y = scales[n % len(scales)], results[n]
+        for pixel in range(begin, end, step):
+            for r in range(filters, min(filters + ROWS, results.shape[1])):
+                prefetch(y, r * pixels + pixel + 2 * step)  # where the results after these will go
+            tile = zeros(image, ROWS, 1)
+            for p in range(steps):
+                place = start + element(places, p) + pixel
+                tile = outer_differences(tile, tiles, words + p * ROWS, image, place)
+            total = load_tile(equal, pixel - begin, RUN * step, ROWS, 1) - (tile + tile)
+            value = astype(total, y)
+            value = value * rows_from(value, alpha, filters) * load_wide(scale, pixel, image)
+            target = filters * pixels + pixel
+            if rows >= ROWS and pixel + step <= pixels:
+                store_tile(y, target, pixels, value)
             else:
-                store_first(y, target, value, pixels - pixel)
+                store_square(y, target, pixels, value, rows, pixels - pixel)
 
 
 @kernel
 def _forward(
     x: Array, integers: Array, width: int, options: Array, words: Array, image: Array, tiles: Array,
-    table: tuple[Array, ...], alpha: Array, scale: Array, workers: int, y: Array,
+    tap_sums: Array, places: Array, outside: Array, borders: tuple[Array, ...], sums: Array, alpha: Array,
+    scale: Array, workers: int, y: Array,
 ) -> None:  # fmt: skip
     """Packs x (N, C, H * width) into words, unfolds these into image, and fills y (N, K, OH * OW)."""
     pack_planes(x, integers, workers, words)
     parallel(_unfold, workers, image.shape[0] * image.shape[1] * image.shape[2], (words, width, options, image))
-    counts = np.empty((workers, ROWS * lanes(image)), np.uint64)
-    items = len(y) * -(-y.shape[2] // (RUN * lanes(image))) * len(tiles)
-    parallel(_run, workers, items, (tiles, image, table, alpha, scale, counts, y))
+    products = x.shape[1] * outside.shape[1]
+    parallel(_equal_sums, workers, len(tiles), (outside, tap_sums, products, sums))
+    equal = np.empty((workers, ROWS, RUN * lanes(image)), np.int64)
+    items = -(-y.shape[2] // (RUN * lanes(image))) * len(tiles)
+    parallel(_run, workers, items, (tiles, image, places, products, sums, borders, alpha, scale, equal, y))
 
 
 def forward(
     x: Array,
-    tiles: Array,
-    alpha: Array,
+    tiles: Tiles,
+    filters: int,
     kernel_size: Sizes,
     stride: Sizes,
     padding: Padding,
@@ -176,11 +213,12 @@ def forward(
     sizes = (height, width), tuple(kernel_size), tuple(stride), padding, tuple(dilation), tuple(out)
     table = geometry(channels, *sizes)
     planes = as_input(x).reshape(batch, channels, height * width)
-    words = np.empty((batch, -(-channels // WORD), height * width), np.uint64)
+    words = np.empty((batch, -(-channels // WORD), height * width), np.int64)
     shape = batch, words.shape[1], kernel_size[1], stride[0], table.rows, out[1]
-    image = np.empty(math.prod(shape) + LANES, np.uint64)[:-LANES].reshape(shape)  # the last vector reads beyond
-    y = np.empty((batch, len(alpha), out[0] * out[1]), x.dtype)
-    pitch = table.signs.size
+    image = np.empty(math.prod(shape) + LANES, np.int64)[:-LANES].reshape(shape)  # the last vector reads beyond
+    y = np.empty((batch, filters, out[0] * out[1]), x.dtype)
+    equal = np.empty((len(tiles.words), len(table.outside), ROWS), np.int64)
+    pitch = table.kinds.size + LANES
     workers = workers_for(y.size * len(table.places) * WORD // 16)
     if scale_input:
         scale = np.empty((batch, pitch), x.dtype)
@@ -189,7 +227,8 @@ def forward(
     else:
         scale = np.ones((1, pitch), x.dtype)
     _forward(
-        planes, integers_like(x), width, table.options, words, image, tiles,
-        (table.places, table.mask_places, table.masks, table.signs), alpha, scale, workers, y,
+        planes, integers_like(x), width, table.options, words, image, tiles.words, tiles.sums,
+        table.places, table.outside, (table.kinds, table.border, table.border_starts), equal, tiles.alpha,
+        scale, workers, y,
     )  # fmt: skip
-    return y.reshape(batch, len(alpha), *out)
+    return y.reshape(batch, filters, *out)
