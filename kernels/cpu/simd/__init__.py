@@ -87,6 +87,8 @@ from kernels.cpu.simd.squares import (
     transpose,
 )
 from kernels.cpu.simd.tile_products import (
+    add_scaled,
+    column_fma,
     inner_fma_at,
     lane_fma_at,
     lane_fma_first,
@@ -98,9 +100,11 @@ from kernels.cpu.simd.tiles import (
     add_row,
     get,
     load_rows_at,
+    load_shifts,
     load_tile,
     places,
     places_like,
+    pushed,
     put,
     rows_from,
     store_rows_at,
@@ -120,13 +124,13 @@ from kernels.cpu.simd.widths import (
 
 __all__ = [
     "COLS", "FLOAT32_LANES", "FLOAT64_LANES", "REGISTERS", "ROWS", "VECTOR_BYTES", "Width", "absolute", "add_row",
-    "alternate", "any_lane", "astype", "bits", "both_ways", "broadcast", "broadcast_lanes", "concatenate",
-    "each_column", "each_row", "element", "evens", "first_half", "floor", "fma", "gather", "get", "inner_fma_at",
-    "interleave_high", "interleave_low", "interleaved", "lane_fma_at", "lane_fma_first", "lanes", "lanes_of", "load",
-    "load_column", "load_first", "load_grid", "load_lanes", "load_rows_at", "load_square", "load_tile", "load_wide",
-    "mask_bits", "maximum", "minimum", "odds", "outer_differences", "outer_fma", "outer_fma_at", "places",
-    "places_like", "plus", "popcount", "prefetch", "product", "put", "ramp", "remainder", "rows_from", "second_half",
-    "separated", "shift_in", "shuffle", "splat", "sqrt", "store", "store_first", "store_grid", "store_rows_at",
-    "store_square", "store_tile", "store_tile_at", "store_tile_first", "store_wide", "stream", "sum_vectors",
-    "to_even", "total", "transpose", "truncate", "where", "zero_lanes", "zeros",
+    "add_scaled", "alternate", "any_lane", "astype", "bits", "both_ways", "broadcast", "broadcast_lanes", "column_fma",
+    "concatenate", "each_column", "each_row", "element", "evens", "first_half", "floor", "fma", "gather", "get",
+    "inner_fma_at", "interleave_high", "interleave_low", "interleaved", "lane_fma_at", "lane_fma_first", "lanes",
+    "lanes_of", "load", "load_column", "load_first", "load_grid", "load_lanes", "load_rows_at", "load_shifts",
+    "load_square", "load_tile", "load_wide", "mask_bits", "maximum", "minimum", "odds", "outer_differences",
+    "outer_fma", "outer_fma_at", "places", "places_like", "plus", "popcount", "prefetch", "product", "pushed", "put",
+    "ramp", "remainder", "rows_from", "second_half", "separated", "shift_in", "shuffle", "splat", "sqrt", "store",
+    "store_first", "store_grid", "store_rows_at", "store_square", "store_tile", "store_tile_at", "store_tile_first",
+    "store_wide", "stream", "sum_vectors", "to_even", "total", "transpose", "truncate", "where", "zero_lanes", "zeros",
 ]  # fmt: skip

@@ -3,6 +3,7 @@
 outer_fma, outer_fma_at      numbers, broadcast along the rows, times vectors, one a column
 inner_fma_at                 the same, with columns from anywhere: lanes run along pixels
 lane_fma_at                  vectors times vectors: each lane adds up its own products
+column_fma, add_scaled       columns of vectors, times a matrix of vectors or one vector
 outer_differences            bits that differ, counted: the product of signs
 """
 
@@ -154,3 +155,36 @@ def outer_differences(
         return packed(builder, tile, sums)
 
     return tile(tile, a, index, b, b_index, mask, mask_index), generate
+
+
+@intrinsic
+def column_fma(typing_context: Any, tile: Any, matrix: Any, column: Any) -> Any:
+    """tile[r] += the sum over c of matrix[r * n + c] * column[c], all tiles of one column, `column` of n rows."""
+    if not tile.cols == matrix.cols == column.cols == 1 or matrix.rows != tile.rows * column.rows:
+        raise TypeError(f"column_fma: need three columns that fit together, got {tile}, {matrix} and {column}")
+
+    def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
+        sums, factors, vectors = (
+            [row[0] for row in vectors_of(builder, kind, value)]
+            for kind, value in zip((tile, matrix, column), arguments, strict=True)
+        )
+        for r in range(tile.rows):
+            for c, vector in enumerate(vectors):
+                sums[r] = fused(builder, tile.vector, factors[r * column.rows + c], vector, sums[r])
+        return packed(builder, tile, [[total] for total in sums])
+
+    return tile(tile, matrix, column), generate
+
+
+@intrinsic
+def add_scaled(typing_context: Any, tile: Any, v: Any, other: Any) -> Any:
+    """tile[r, c] += v * other[r, c], for a vector v."""
+    if tile != other or tile.vector != v:
+        raise TypeError(f"add_scaled: need two equal tiles and their vector, got {tile}, {other} and {v}")
+
+    def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
+        pairs = zip(*(vectors_of(builder, tile, arguments[i]) for i in (0, 2)), strict=True)
+        rows = [[fused(builder, v, arguments[1], b, a) for a, b in zip(*rows, strict=True)] for rows in pairs]
+        return packed(builder, tile, rows)
+
+    return tile(tile, v, other), generate

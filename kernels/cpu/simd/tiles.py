@@ -269,6 +269,55 @@ def put(typing_context: Any, tile: Any, r: Any, c: Any, v: Any) -> Any:
     return tile(tile, r, c, v), generate
 
 
+@intrinsic
+def pushed(typing_context: Any, tile: Any, v: Any) -> Any:
+    """The tile of one column whose first row is v, and whose others are those before them; the last one drops out."""
+    if not isinstance(tile, TileType) or tile.cols != 1 or v != tile.vector:
+        raise TypeError(f"pushed: cannot put {v} onto {tile}")
+
+    def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
+        rows = vectors_of(builder, tile, arguments[0])
+        return packed(builder, tile, [[arguments[1]], *rows[:-1]])
+
+    return tile(tile, v), generate
+
+
+@intrinsic(prefer_literal=True)
+def load_shifts(
+    typing_context: Any, a: Any, index: Any, begin: Any, end: Any, count: Any, shifts: Any
+) -> Any:  # fmt: skip
+    """A column of vectors: lane l of row s is a[index + s + l] where begin <= s + l < end and l < count, and else 0.
+
+    What is 0 is not touched in memory. The number of shifts is a constant.
+    """
+    tile = _tile(a, shifts, types.literal(1))
+    if tile is None:
+        return None
+
+    def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
+        assert tile is not None
+        vector, number = tile.vector, ir.IntType(32)
+        start = address(context, builder, a, arguments[0], sig.args[1], arguments[1])
+        kind, none = vector.llvm.as_pointer(), ir.Constant(vector.llvm, None)
+        first, last, most = (whole(context, builder, sig.args[i], arguments[i]) for i in (2, 3, 4))
+        function = None
+        rows = []
+        for shift, pointer in enumerate(every(builder, start, ir.IntType(64)(1), tile.rows)):
+            at = ir.IntType(64)(shift)
+            limit = builder.sub(last, at)
+            limit = builder.select(builder.icmp_signed("<", limit, most), limit, most)
+            before = first_lanes(context, builder, vector, types.int64, builder.sub(first, at))
+            mask = builder.and_(builder.not_(before), first_lanes(context, builder, vector, types.int64, limit))
+            if function is None:
+                name = f"llvm.masked.load.{vector.suffix}.p0"
+                function = llvm_function(builder, name, vector.llvm, kind, number, mask.type, vector.llvm)
+            align = number(vector.dtype.bitwidth // 8)
+            rows.append([builder.call(function, [builder.bitcast(pointer, kind), align, mask, none])])
+        return packed(builder, tile, rows)
+
+    return tile(a, *map(_plain, (index, begin, end, count)), shifts), generate
+
+
 def _plain(kind: Any) -> Any:
     return types.unliteral(kind)
 
