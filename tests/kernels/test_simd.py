@@ -413,6 +413,42 @@ def test_vectors_of_a_tile_are_taken_out_and_put_in():
     assert_same(out, a[::-1])
 
 
+@kernel
+def shifted(a, start, begin, end, most, out):
+    """Three shifts of a; then three more columns: one pushed, three times a matrix, and scaled by the first shift."""
+    n = simd.lanes(a)
+    shifts = simd.load_shifts(a, start, begin, end, most, 3)
+    simd.store_tile(out, 0, n, shifts)
+    first = simd.get(shifts, 0, 0)
+    simd.store_tile(out, 3 * n, n, simd.pushed(shifts, simd.splat(a, 7)))
+    matrix = simd.rows_from(simd.zeros(a, 6, 1), a, 0)
+    simd.store_tile(out, 6 * n, n, simd.column_fma(simd.zeros(a, 2, 1), matrix, shifts))
+    simd.store_tile(out, 8 * n, n, simd.add_scaled(shifts, first, shifts))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize(
+    ("begin", "end", "most"), [(0, 99, 99), (1, 99, 99), (2, 4, 99), (-1, 3, 99), (0, 99, 2), (9, 9, 1)]
+)
+def test_columns_of_shifted_vectors(dtype, begin, end, most):
+    n = count(dtype)
+    a, out = numbers(dtype, n + 9), np.zeros((11, n), dtype)
+    shifted(a, 5, begin, end, most, out)
+    s, lane = np.mgrid[:3, :n]
+    inside = (begin <= s + lane) & (s + lane < end) & (lane < most)
+    want = np.where(inside, a[np.minimum(5 + s + lane, n + 8)], 0)
+    assert_same(out[:3], want)
+    assert_same(out[3:6], [np.full(n, 7), *want[:2]])
+    np.testing.assert_allclose(out[6:8], a[:6].reshape(2, 3) @ want, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(out[8:], want + want[0] * want, rtol=1e-5, atol=1e-4)
+
+
+def test_what_a_shift_leaves_out_may_lie_before_the_array():
+    a, out = np.ones(LANES32 + 2, np.float32), np.zeros((11, LANES32), np.float32)
+    shifted(a[1:], -1, 1, 4, 99, out)
+    assert_same(out[:3].sum(axis=1), [3, 3, 2])
+
+
 # --- maps -------------------------------------------------------------------------------------------------------------
 
 
