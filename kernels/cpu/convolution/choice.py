@@ -3,6 +3,7 @@
     winograd       float32, 3 x 3 or 5 x 5, stride 1, many channels: fewer multiplications, at the price of rounding
     depthwise      one input channel a filter: lanes along a row of pixels, limited by memory
     few_channels   few input channels, stride 1: lanes along a row of pixels; channels would not fill them
+                   (few_channels_winograd: float32, 3 x 3 or 5 x 5; fewer multiplications, with a little more rounding)
     direct         everything else: lanes along the output channels, any stride, dilation and groups
 
 The choice depends on shapes, the dtype and the switch for Winograd, never on values, with one exception: Winograd's
@@ -16,6 +17,7 @@ from kernels.cpu.convolution import (
     direct_backward,
     few_channels,
     few_channels_backward,
+    few_channels_winograd,
     winograd,
     winograd_weight,
 )
@@ -40,6 +42,15 @@ def _takes_winograd(weight: Array, stride: Pair, dilation: Pair, groups: int) ->
     return plain and weight.dtype == "f4" and min(weight.shape[:2]) >= WINOGRAD_CHANNELS
 
 
+def _takes_winograd_in_one_direction(weight: Array, sizes: Pair, padding: Padding, dilation: Pair) -> bool:
+    """For few channels and stride 1."""
+    (filters, _, *kernel_size), dtype = weight.shape, weight.dtype
+    if tuple(kernel_size) not in WINOGRAD_SIZES or dilation != (1, 1) or dtype != "f4":
+        return False
+    rows, columns = (n + sum(pads) - k + 1 for n, pads, k in zip(sizes, padding, kernel_size, strict=True))
+    return few_channels_winograd.pays(filters, kernel_size[0], (rows, columns))
+
+
 def _is_depthwise(inputs: int, groups: int) -> bool:
     return groups > 1 and inputs == 1
 
@@ -60,6 +71,10 @@ def forward(
     if _is_depthwise(weight.shape[1], groups):
         return depthwise.forward(x, weight, bias, stride, padding, dilation)
     if _has_few_channels("forward", weight.shape[1], stride, groups):
+        if allow_winograd and _takes_winograd_in_one_direction(weight, x.shape[2:], padding, dilation):
+            y, finite = few_channels_winograd.forward(x, weight, bias, padding)
+            if finite:
+                return y
         return few_channels.forward(x, weight, bias, padding, dilation)
     return direct.forward(x, weight, bias, stride, padding, dilation, groups)
 

@@ -58,6 +58,7 @@ from kernels.cpu.simd.memory import (
     gather,
     lanes,
     load,
+    load_between,
     load_first,
     load_wide,
     prefetch,
@@ -95,6 +96,7 @@ from kernels.cpu.simd.tile_products import (
     outer_differences,
     outer_fma,
     outer_fma_at,
+    paired_fma,
 )
 from kernels.cpu.simd.tiles import (
     add_row,
@@ -127,10 +129,11 @@ __all__ = [
     "add_scaled", "alternate", "any_lane", "astype", "bits", "both_ways", "broadcast", "broadcast_lanes", "column_fma",
     "concatenate", "each_column", "each_row", "element", "evens", "first_half", "floor", "fma", "gather", "get",
     "inner_fma_at", "interleave_high", "interleave_low", "interleaved", "lane_fma_at", "lane_fma_first", "lanes",
-    "lanes_of", "load", "load_column", "load_first", "load_grid", "load_lanes", "load_rows_at", "load_shifts",
-    "load_square", "load_tile", "load_wide", "mask_bits", "maximum", "minimum", "odds", "outer_differences",
-    "outer_fma", "outer_fma_at", "places", "places_like", "plus", "popcount", "prefetch", "product", "pushed", "put",
-    "ramp", "remainder", "rows_from", "second_half", "separated", "shift_in", "shuffle", "splat", "sqrt", "store",
-    "store_first", "store_grid", "store_rows_at", "store_square", "store_tile", "store_tile_at", "store_tile_first",
-    "store_wide", "stream", "sum_vectors", "to_even", "total", "transpose", "truncate", "where", "zero_lanes", "zeros",
+    "lanes_of", "load", "load_between", "load_column", "load_first", "load_grid", "load_lanes", "load_rows_at",
+    "load_shifts", "load_square", "load_tile", "load_wide", "mask_bits", "maximum", "minimum", "odds",
+    "outer_differences", "outer_fma", "outer_fma_at", "paired_fma", "places", "places_like", "plus", "popcount",
+    "prefetch", "product", "pushed", "put", "ramp", "remainder", "rows_from", "second_half", "separated", "shift_in",
+    "shuffle", "splat", "sqrt", "store", "store_first", "store_grid", "store_rows_at", "store_square", "store_tile",
+    "store_tile_at", "store_tile_first", "store_wide", "stream", "sum_vectors", "to_even", "total", "transpose",
+    "truncate", "where", "zero_lanes", "zeros",
 ]  # fmt: skip

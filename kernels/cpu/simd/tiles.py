@@ -21,7 +21,7 @@ from numba.core import cgutils, types
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import lower_builtin
 
-from kernels.cpu.simd.memory import first_lanes, load_from, store_to
+from kernels.cpu.simd.memory import first_lanes, lanes_between, load_from, load_masked, store_to
 from kernels.cpu.simd.types import TileType, address, intrinsic, llvm_function, need_array, splatted, whole
 
 
@@ -296,23 +296,15 @@ def load_shifts(
 
     def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
         assert tile is not None
-        vector, number = tile.vector, ir.IntType(32)
         start = address(context, builder, a, arguments[0], sig.args[1], arguments[1])
-        kind, none = vector.llvm.as_pointer(), ir.Constant(vector.llvm, None)
         first, last, most = (whole(context, builder, sig.args[i], arguments[i]) for i in (2, 3, 4))
-        function = None
         rows = []
         for shift, pointer in enumerate(every(builder, start, ir.IntType(64)(1), tile.rows)):
             at = ir.IntType(64)(shift)
             limit = builder.sub(last, at)
             limit = builder.select(builder.icmp_signed("<", limit, most), limit, most)
-            before = first_lanes(context, builder, vector, types.int64, builder.sub(first, at))
-            mask = builder.and_(builder.not_(before), first_lanes(context, builder, vector, types.int64, limit))
-            if function is None:
-                name = f"llvm.masked.load.{vector.suffix}.p0"
-                function = llvm_function(builder, name, vector.llvm, kind, number, mask.type, vector.llvm)
-            align = number(vector.dtype.bitwidth // 8)
-            rows.append([builder.call(function, [builder.bitcast(pointer, kind), align, mask, none])])
+            mask = lanes_between(context, builder, tile.vector, builder.sub(first, at), limit)
+            rows.append([load_masked(builder, pointer, tile.vector, mask)])
         return packed(builder, tile, rows)
 
     return tile(a, *map(_plain, (index, begin, end, count)), shifts), generate
