@@ -47,6 +47,7 @@ from kernels.reference.winograd import matrices
 FILTERS = 4 if REGISTERS == 32 else 2  # of a tile: 4 * 6 sums and six vectors of pixels in registers
 
 
+@lru_cache(maxsize=256)
 def pays(filters: int, side: int, size: Pair) -> bool:
     """Whether whole tiles and vectors are less than 5/4 of so many filters with results of `size`."""
     tile = METHODS[side].tile
@@ -72,9 +73,9 @@ def forward(x: Array, weight: Array, bias: Array | None, padding: Padding) -> tu
     pitch = -(-(size[1] + method.halo) // FLOAT32_LANES) * FLOAT32_LANES
     workers = workers_for(y.size * channels * side * POINTS // method.tile)
     finite = np.empty((len(x), len(targets)), np.bool_)
-    _convolve(side)(
+    all_finite = _convolve(side)(
         as_input(x),
-        _transformed(weight).reshape(-1),
+        _transformed(weight),
         as_input(bias),
         y,
         (top, left),
@@ -82,7 +83,7 @@ def forward(x: Array, weight: Array, bias: Array | None, padding: Padding) -> tu
         aligned((workers, channels * POINTS * pitch), x.dtype),
         finite,
     )
-    return y, bool(finite.all())
+    return y, all_finite
 
 
 @lru_cache(maxsize=256)
@@ -99,11 +100,18 @@ def _targets(height: int, width: int, tile: int) -> Array:
 
 def _transformed(weight: Array) -> Array:
     """G g for the columns g of taps, as the tiles need it: (blocks, channels, side, FILTERS, POINTS)."""
-    filters, _, side, _ = weight.shape
-    first = np.minimum(np.arange(0, filters, FILTERS), filters - FILTERS)
+    filters, channels, side, _ = weight.shape
     with np.errstate(all="ignore"):
-        values = _g(side) @ weight[first[:, None] + np.arange(FILTERS)]
-    return np.ascontiguousarray(values.transpose(0, 2, 4, 1, 3))
+        values = np.matmul(_g(side), weight)  # (filters, channels, POINTS, side)
+    return values.take(_order(filters, channels, side))
+
+
+@lru_cache(maxsize=256)
+def _order(filters: int, channels: int, side: int) -> Array:
+    """Where the numbers of all tiles are: FILTERS neighbours each, of which the last are as many as there are."""
+    numbers = np.arange(filters * channels * POINTS * side).reshape(filters, channels, POINTS, side)
+    first = np.minimum(np.arange(0, filters, FILTERS), filters - FILTERS)
+    return numbers[first[:, None] + np.arange(FILTERS)].transpose(0, 2, 4, 1, 3).ravel()
 
 
 @cache
@@ -153,10 +161,11 @@ def _convolve(side: int) -> Any:
     @kernel
     def convolve_tiles(
         x: Array, weight: Array, bias: Array, y: Array, begin: Pair, targets: Array, lines: Array, finite: Array
-    ) -> None:
+    ) -> bool:
         """Fills y, and finite: one answer for each tile of rows. `lines` is room to work in."""
         arguments = (x, weight, bias, y, begin, targets, lines, finite)
         parallel(convolve_tile, len(lines), finite.size, arguments)
+        return bool(finite.all())
 
     return convolve_tiles
 
