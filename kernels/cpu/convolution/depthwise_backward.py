@@ -7,7 +7,7 @@ the reference, which adds only what there is, takes over.
 import numpy as np
 
 from kernels.cpu.convolution import strips
-from kernels.cpu.convolution.depthwise import in_strips
+from kernels.cpu.convolution.depthwise import ONE, in_strips
 from kernels.cpu.convolution.pixels import Padding, Pair, before, before_turned, convolve
 from kernels.cpu.convolution.pixels_backward import correlate
 from kernels.cpu.jit import Array
@@ -30,7 +30,7 @@ def backward_input(
     if not np.isfinite(weight).all():
         return reference.backward_input(dy, weight, input_size, stride, padding, dilation, channels)
     begin = before_turned(padding, weight.shape[2:], dilation)
-    if len(weight) == channels and in_strips(weight.shape[2:], stride, dilation):
+    if len(weight) == channels and stride == ONE and in_strips(weight.shape[2:], stride, dilation):
         return strips.convolve(dy, weight[..., ::-1, ::-1], None, input_size, begin)
     turned = weight.reshape(channels, 1, -1, *weight.shape[2:])[..., ::-1, ::-1]
     return convolve(dy, turned, None, input_size, begin, (1, 1), dilation, stride)
@@ -41,6 +41,6 @@ def backward_weight(x: Array, dy: Array, kernel_size: Pair, stride: Pair, paddin
     if x.size == 0 or dy.size == 0:
         return np.zeros((dy.shape[1], 1, *kernel_size), x.dtype)
     if kernel_size == (3, 3) and in_strips(kernel_size, stride, dilation):
-        return strips.correlate(x, dy, before(padding))
+        return strips.correlate(x, dy, before(padding), stride[0])
     gradient = correlate(x, dy, x.shape[1], kernel_size, before(padding), stride, dilation)
     return gradient.reshape(-1, 1, *kernel_size)

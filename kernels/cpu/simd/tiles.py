@@ -22,6 +22,7 @@ from numba.core.typing.templates import AbstractTemplate, infer_global, signatur
 from numba.extending import lower_builtin
 
 from kernels.cpu.simd.memory import first_lanes, lanes_between, load_from, load_masked, store_to
+from kernels.cpu.simd.rearrange import picked
 from kernels.cpu.simd.types import TileType, address, intrinsic, llvm_function, need_array, splatted, whole
 
 
@@ -284,30 +285,45 @@ def pushed(typing_context: Any, tile: Any, v: Any) -> Any:
 
 @intrinsic(prefer_literal=True)
 def load_shifts(
-    typing_context: Any, a: Any, index: Any, begin: Any, end: Any, count: Any, shifts: Any
+    typing_context: Any, a: Any, index: Any, begin: Any, end: Any, count: Any, shifts: Any, stride: Any
 ) -> Any:  # fmt: skip
-    """A column of vectors: lane l of row s is a[index + s + l] where begin <= s + l < end and l < count, and else 0.
+    """A column of vectors: lane l of row s is a[index + e] for e = s + l * stride, and 0 unless begin <= e < end.
 
-    What is 0 is not touched in memory. The number of shifts is a constant.
+    And 0 from lane `count` on. What is 0 is not touched in memory. The number of shifts and the stride, 1 or 2, are
+    constants.
     """
-    tile = _tile(a, shifts, types.literal(1))
-    if tile is None:
+    tile, step = _tile(a, shifts, types.literal(1)), constant(stride)
+    if tile is None or step not in (1, 2):
         return None
 
     def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
         assert tile is not None
+        vector, number = tile.vector, ir.IntType(64)
         start = address(context, builder, a, arguments[0], sig.args[1], arguments[1])
         first, last, most = (whole(context, builder, sig.args[i], arguments[i]) for i in (2, 3, 4))
+        loaded: dict[int, Any] = {}
+
+        def elements(at: int, origin: int) -> Any:
+            """The vector from a[index + at] on, of a lane 0 at a[index + origin]."""
+            if at not in loaded:
+                limit = builder.add(builder.mul(most, number(step)), number(origin))
+                limit = builder.select(builder.icmp_signed("<", last, limit), last, limit)
+                limits = [builder.sub(edge, number(at)) for edge in (first, limit)]
+                mask = lanes_between(context, builder, vector, *limits)
+                loaded[at] = load_masked(builder, builder.gep(start, [number(at)]), vector, mask)
+            return loaded[at]
+
         rows = []
-        for shift, pointer in enumerate(every(builder, start, ir.IntType(64)(1), tile.rows)):
-            at = ir.IntType(64)(shift)
-            limit = builder.sub(last, at)
-            limit = builder.select(builder.icmp_signed("<", limit, most), limit, most)
-            mask = lanes_between(context, builder, tile.vector, builder.sub(first, at), limit)
-            rows.append([load_masked(builder, pointer, tile.vector, mask)])
+        for shift in range(tile.rows):
+            origin, odd = shift - shift % step, shift % step
+            near = elements(origin, origin)
+            if step == 2:
+                pattern = range(odd, 2 * vector.lanes, 2)
+                near = picked(builder, near, elements(origin + vector.lanes, origin), pattern)
+            rows.append([near])
         return packed(builder, tile, rows)
 
-    return tile(a, *map(_plain, (index, begin, end, count)), shifts), generate
+    return tile(a, *map(_plain, (index, begin, end, count)), shifts, stride), generate
 
 
 def _plain(kind: Any) -> Any:
