@@ -101,7 +101,7 @@ def test_it_is_taken_for_float32_where_it_pays_and_allowed(calls):
     np.testing.assert_allclose(y, plain, rtol=1e-4, atol=1e-4)
     kernels.conv_forward(*(a.astype(np.float64) for a in (x, weight, bias)), ONE, SAME, ONE, 1)
     kernels.conv_forward(x, weight, bias, (2, 1), SAME, ONE, 1)
-    kernels.conv_forward(x, weight, bias, ONE, ((2, 2), (2, 2)), (2, 2), 1)
+    kernels.conv_forward(x, weight, bias, ONE, SAME, (2, 2), 1)
     kernels.conv_forward(x, weight[..., :2], bias, ONE, SAME, ONE, 1)
     kernels.conv_forward(x[:, :, :5], weight, bias, ONE, SAME, ONE, 1)  # 8 rows computed for 5
     kernels.conv_forward(
@@ -118,6 +118,14 @@ def test_a_plain_sum_has_the_last_word(calls):
     assert len(calls) == 1
     want = reference.forward(*(a.astype(np.float64) for a in (x, weight)), ONE, SAME, ONE, 1) + bias[:, None, None]
     np.testing.assert_allclose(y, want, rtol=1e-3, atol=1e-5 * np.abs(want).max())
+
+
+@pytest.mark.parametrize("tile", [2, 4])
+def test_each_row_is_the_business_of_one_tile(tile):
+    """Tiles may run at the same time, and two that wrote a row would write other bits."""
+    for height in range(tile, 4 * tile + 1):
+        written = [set((rows // 7).tolist()) for rows in few_channels_winograd._targets(height, 7, tile)]
+        assert sorted(row for rows in written for row in rows) == list(range(height))
 
 
 def test_pays_knows_what_is_computed_in_vain():
