@@ -18,18 +18,17 @@ DTYPES = (np.float32, np.float64)
 
 
 def convolution(dtype: Any) -> None:
-    """Winograd's for 3 x 3 and 5 x 5, few channels, direct ones of each tile width, pointwise, depthwise."""
-    unpadded = (1, 1), ((0, 0), (0, 0)), (1, 1)
-    plain = (1, 1), ((1, 1), (1, 1)), (1, 1)
-    strided = (2, 2), ((1, 1), (1, 1)), (1, 1)
-    problems = [(16, 64, 1, 3, plain), (1, 8, 1, 3, plain), (2, 2, 2, 3, plain), (2, 2, 2, 3, strided)]
-    problems += [(16, 16, 1, 3, strided), (32, 32, 1, 3, strided), (64, 64, 1, 3, strided), (16, 16, 1, 5, plain)]
-    problems += [(32, 32, 1, 1, unpadded)]
-    for inputs, outputs, groups, side, options in problems:
-        x = np.zeros((1, inputs, 8, 8), dtype)
+    """Winograd's in both directions and in one, few channels, direct of each tile width, pointwise, depthwise."""
+    problems = [(16, 64, 1, 3, 1), (16, 16, 1, 5, 1), (16, 16, 1, 3, 2), (32, 32, 1, 3, 2), (64, 64, 1, 3, 2)]
+    problems += [(1, 8, 1, 3, 1), (1, 8, 1, 5, 1), (1, 8, 1, 7, 1)]
+    problems += [(32, 32, 1, 1, 1)]
+    problems += [(2, 2, 2, side, stride) for side in (3, 5, 7) for stride in (1, 2)]
+    for inputs, outputs, groups, side, stride in problems:
+        options = (stride, stride), ((side // 2, side // 2),) * 2, (1, 1)
+        x = np.zeros((1, inputs, 16, 16), dtype)
         weight, offsets = np.zeros((outputs, inputs // groups, side, side), dtype), np.zeros(outputs, dtype)
         y = choice.forward(x, weight, offsets, *options, groups, True)
-        choice.backward_input(y, weight, (8, 8), *options, groups, True)
+        choice.backward_input(y, weight, (16, 16), *options, groups, True)
         choice.backward_weight(x, y, (side, side), *options, groups, True)
     bias.backward(np.zeros((1, 1, 1), dtype))
 

@@ -103,6 +103,8 @@ KINDS = {  # one problem for each kernel
     "direct 1x5": ((3, 17, 13, 11), (33, 17, 1, 5), ((1, 1), ((0, 0), (2, 2)), (1, 1)), 1),
     "direct 5x1": ((3, 17, 13, 11), (33, 17, 5, 1), ((1, 1), ((2, 2), (0, 0)), (1, 1)), 1),
     "few channels": ((3, 3, 13, 11), (9, 3, 5, 3), ((1, 1), ((2, 2), (1, 1)), (1, 1)), 1),
+    "few channels, one direction": ((2, 3, 15, 31), (11, 3, 3, 3), PLAIN, 1),
+    "few channels 5x5, one direction": ((2, 2, 13, 31), (8, 2, 5, 5), ((1, 1), ((2, 2), (1, 2)), (1, 1)), 1),
     "depthwise": ((3, 18, 13, 11), (18, 1, 3, 3), PLAIN, 18),
     "depthwise with stride": ((3, 18, 13, 11), (36, 1, 3, 3), ((2, 2), ((1, 1), (1, 1)), (1, 1)), 18),
     "direct": ((3, 17, 13, 11), (33, 17, 3, 3), ((2, 1), ((1, 1), (0, 2)), (1, 2)), 1),
@@ -214,7 +216,7 @@ def test_each_kind_of_problem_gets_its_kernel(monkeypatch):
     called = []
     modules = {
         "winograd": [choice.winograd, choice.winograd_weight],
-        "few": [choice.few_channels, choice.few_channels_backward],
+        "few": [choice.few_channels, choice.few_channels_backward, choice.few_channels_winograd],
         "depthwise": [choice.depthwise, choice.depthwise_backward],
         "direct": [choice.direct, choice.direct_backward],
         "pointwise": [choice.pointwise],

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import kernels
-from kernels.cpu.convolution import depthwise, depthwise_backward, few_channels, few_channels_backward
+from kernels.cpu.convolution import depthwise, depthwise_backward, few_channels, few_channels_backward, strips
 from kernels.cpu.convolution.border import BAND_BYTES
 from kernels.reference import convolution as reference
 
@@ -129,6 +129,57 @@ def test_few_channels_equals_reference(dtype, batch, inputs, outputs, where, see
 @example(np.float64, 1, 3, 1, ((90, 50), (3, 3), (ONE, ((1, 1), (1, 1)), ONE)), 0)
 def test_depthwise_equals_reference(dtype, batch, channels, filters, where, seed):
     check_depthwise(*depthwise_problem(dtype, batch, channels, filters, *where, seed))
+
+
+@given(
+    dtype=st.sampled_from(DTYPES),
+    images=st.integers(1, 9),
+    channels=st.integers(1, 9),
+    filters=st.integers(1, 2),
+    side=st.sampled_from(strips.SIDES),
+    stride=st.sampled_from(strips.STRIDES),
+    padding=st.tuples(*[st.tuples(st.integers(0, 8), st.integers(-2, 8))] * 2),
+    more=st.tuples(st.integers(0, 40), st.integers(0, 40)),
+    seed=st.integers(0, 99),
+)
+@example(np.float32, 1, 1, 1, 3, ONE, ((1, 1), (1, 1)), (200, 26), 0)  # bands of one plane
+@example(np.float32, 3, 2, 1, 5, ONE, ((2, 2), (2, 2)), (9, 3), 0)  # rows shorter than a vector
+def test_depthwise_in_strips_equals_reference(dtype, images, channels, filters, side, stride, padding, more, seed):
+    sizes = tuple(max(1, side - sum(pads)) + extra for pads, extra in zip(padding, more, strict=True))
+    check_depthwise(
+        *depthwise_problem(dtype, images, channels, filters, sizes, (side, side), (stride, padding, ONE), seed)
+    )
+
+
+@given(
+    value=st.sampled_from([np.nan, np.inf, -np.inf]),
+    side=st.sampled_from(strips.SIDES),
+    stride=st.sampled_from(strips.STRIDES),
+    sizes=st.tuples(st.integers(7, 20), st.integers(7, 40)),
+    padding=st.tuples(*[st.tuples(st.integers(0, 3), st.integers(0, 3))] * 2),
+    place=st.integers(0, 2**16),
+)
+def test_a_bad_number_spreads_in_strips_as_in_the_reference(value, side, stride, sizes, padding, place):
+    """One in each operand, one operand at a time: also an infinite weight, which makes a nan of padding."""
+    x, weight, _, dy, options = depthwise_problem(np.float32, 2, 2, 1, sizes, (side, side), (stride, padding, ONE))
+    bad = [array.copy() for array in (x, weight, dy)]
+    for array in bad:
+        array.reshape(-1)[place % array.size] = value
+    full = *options, 2
+    for xx, ww, dd in ((bad[0], weight, dy), (x, bad[1], dy), (x, weight, bad[2])):
+        pairs = (
+            (depthwise.forward(xx, ww, None, *options), reference.forward(xx, ww, *full)),
+            (
+                depthwise_backward.backward_input(dd, ww, sizes, *options, 2),
+                reference.backward_input(dd, ww, sizes, *full),
+            ),
+            (
+                depthwise_backward.backward_weight(xx, dd, (side, side), *options),
+                reference.backward_weight(xx, dd, (side, side), *full),
+            ),
+        )
+        for got, want in pairs:
+            np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-3)
 
 
 def results(x, weight, bias, dy):

@@ -500,6 +500,68 @@ def test_a_tile_counts_bits_that_differ(dtype):
     assert_same(out, 7 + np.bitwise_count(a[:, :, None] ^ b[:, None]).sum(0, dtype=int))
 
 
+@kernel
+def shifted(a, start, begin, end, most, out):
+    """Three shifts of a; then three more columns: one pushed, three times a matrix, and scaled by the first shift."""
+    n = simd.lanes(a)
+    shifts = simd.load_shifts(a, start, begin, end, most, 3, 1)
+    simd.store_tile(out, 0, n, shifts)
+    first = simd.get(shifts, 0, 0)
+    simd.store_tile(out, 3 * n, n, simd.pushed(shifts, simd.splat(a, 7)))
+    matrix = simd.rows_from(simd.zeros(a, 6, 1), a, 0)
+    simd.store_tile(out, 6 * n, n, simd.column_fma(simd.zeros(a, 2, 1), matrix, shifts))
+    simd.store_tile(out, 8 * n, n, simd.add_scaled(shifts, first, shifts))
+    simd.store_tile(out, 11 * n, n, simd.load_shifts(a, start, begin, end, most, 5, 2))
+
+
+def shifts_of(a, start, begin, end, most, shifts, stride):
+    s, lane = np.mgrid[:shifts, : count(a.dtype)]
+    at = s + lane * stride
+    return np.where((begin <= at) & (at < end) & (lane < most), a[np.minimum(start + at, a.size - 1)], 0)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize(
+    ("begin", "end", "most"),
+    [(0, 99, 99), (1, 99, 99), (2, 4, 99), (-1, 3, 99), (0, 99, 2), (9, 9, 1), (1, 6, 3), (-9, 7, 1), (3, 99, 2)],
+)
+def test_columns_of_shifted_vectors(dtype, begin, end, most):
+    n = count(dtype)
+    a, out = numbers(dtype, 2 * n + 9), np.zeros((16, n), dtype)
+    shifted(a, 5, begin, end, most, out)
+    want = shifts_of(a, 5, begin, end, most, 3, 1)
+    assert_same(out[:3], want)
+    assert_same(out[3:6], [np.full(n, 7), *want[:2]])
+    np.testing.assert_allclose(out[6:8], a[:6].reshape(2, 3) @ want, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(out[8:11], want + want[0] * want, rtol=1e-5, atol=1e-4)
+    assert_same(out[11:], shifts_of(a, 5, begin, end, most, 5, 2))
+
+
+def test_what_a_shift_leaves_out_may_lie_before_the_array():
+    a, out = np.ones(LANES32 + 2, np.float32), np.zeros((16, LANES32), np.float32)
+    shifted(a[1:], -1, 1, 4, 99, out)
+    assert_same(out[:3].sum(axis=1), [3, 3, 2])
+
+
+@kernel
+def paired(a, b, out):
+    """A tile of 2 x 3 vectors, each with a factor of its own; and a vector cut off on either side."""
+    n = simd.lanes(b)
+    tile = simd.paired_fma(simd.zeros(b, 2, 3), a, 1, b, 2, n + 1)
+    simd.store_tile(out, 0, 3 * n, tile)
+    simd.store(out, 6 * n, simd.load_between(b, 1, 1, 3))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_a_tile_whose_vectors_have_factors_of_their_own(dtype):
+    n = count(dtype)
+    a, b, out = numbers(dtype, 7), numbers(dtype, 3 * n + 6, seed=1), np.zeros((7, n), dtype)
+    paired(a, b, out)
+    columns = np.stack([b[2 + c * (n + 1) :][:n] for c in range(3)])
+    np.testing.assert_allclose(out[:6].reshape(2, 3, n), a[1:].reshape(2, 3, 1) * columns, rtol=1e-6)
+    assert_same(out[6], np.where((np.arange(n) >= 1) & (np.arange(n) < 3), b[1 : n + 1], 0))
+
+
 # --- maps -------------------------------------------------------------------------------------------------------------
 
 

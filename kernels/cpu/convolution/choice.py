@@ -3,6 +3,7 @@
     winograd       float32, 3 x 3 or 5 x 5, stride 1, many channels: fewer multiplications, at the price of rounding
     depthwise      one input channel a filter: lanes along a row of pixels, limited by memory
     few_channels   few input channels, stride 1: lanes along a row of pixels; channels would not fill them
+                   (few_channels_winograd: float32, 3 x 3 or 5 x 5; fewer multiplications, with a little more rounding)
     pointwise      1 x 1, stride 1, no padding; forward and dx: a matrix product, lanes along the pixels of a plane
     direct         everything else: lanes along the output channels, any stride, dilation and groups
 
@@ -17,6 +18,7 @@ from kernels.cpu.convolution import (
     direct_backward,
     few_channels,
     few_channels_backward,
+    few_channels_winograd,
     pointwise,
     winograd,
     winograd_weight,
@@ -40,6 +42,15 @@ FEW_CHANNELS = {"forward": 8, "backward_input": 16, "backward_weight": 4}
 def _takes_winograd(weight: Array, stride: Pair, dilation: Pair, groups: int) -> bool:
     plain = weight.shape[2:] in WINOGRAD_SIZES and stride == dilation == (1, 1) and groups == 1
     return plain and weight.dtype == "f4" and min(weight.shape[:2]) >= WINOGRAD_CHANNELS
+
+
+def _takes_winograd_in_one_direction(weight: Array, sizes: Pair, padding: Padding, dilation: Pair) -> bool:
+    """For few channels and stride 1."""
+    (filters, _, *kernel_size), dtype = weight.shape, weight.dtype
+    if tuple(kernel_size) not in WINOGRAD_SIZES or dilation != (1, 1) or dtype != "f4":
+        return False
+    rows, columns = (n + sum(pads) - k + 1 for n, pads, k in zip(sizes, padding, kernel_size, strict=True))
+    return few_channels_winograd.pays(filters, kernel_size[0], (rows, columns))
 
 
 def _is_depthwise(inputs: int, groups: int) -> bool:
@@ -67,6 +78,10 @@ def forward(
     if _is_depthwise(weight.shape[1], groups):
         return depthwise.forward(x, weight, bias, stride, padding, dilation)
     if _has_few_channels("forward", weight.shape[1], stride, groups):
+        if allow_winograd and _takes_winograd_in_one_direction(weight, x.shape[2:], padding, dilation):
+            y, finite = few_channels_winograd.forward(x, weight, bias, padding)
+            if finite:
+                return y
         return few_channels.forward(x, weight, bias, padding, dilation)
     if _is_pointwise(weight, stride, padding, groups, x, weight.shape[0]):
         return pointwise.forward(x, weight, bias)

@@ -18,9 +18,18 @@ With stride 2 those give images of 7 x 7, for which a copy takes longer than the
 
 import numpy as np
 
+from kernels.cpu.convolution import strips
 from kernels.cpu.convolution.pixels import Padding, Pair, before, convolve
 from kernels.cpu.jit import Array
 from kernels.reference import convolution as reference
+
+ONE = (1, 1)
+
+
+def in_strips(kernel_size: tuple[int, ...], stride: Pair, dilation: Pair) -> bool:
+    """Whether `strips` does it."""
+    square = kernel_size[0] == kernel_size[1] and kernel_size[0] in strips.SIDES
+    return square and stride in strips.STRIDES and dilation == ONE
 
 
 def forward(x: Array, weight: Array, bias: Array | None, stride: Pair, padding: Padding, dilation: Pair) -> Array:
@@ -30,5 +39,7 @@ def forward(x: Array, weight: Array, bias: Array | None, stride: Pair, padding: 
     if x.size == 0 or weight.size == 0:
         y = np.zeros((len(x), len(weight), *out_size), x.dtype)
         return y if bias is None else y + bias[:, None, None]
+    if in_strips(weight.shape[2:], stride, dilation):
+        return strips.convolve(x, weight, bias, (out_size[0], out_size[1]), before(padding), stride[0])
     by_channel = weight.reshape(channels, -1, 1, *weight.shape[2:])
     return convolve(x, by_channel, bias, (out_size[0], out_size[1]), before(padding), stride, dilation)

@@ -6,6 +6,8 @@ the reference, which adds only what there is, takes over.
 
 import numpy as np
 
+from kernels.cpu.convolution import strips
+from kernels.cpu.convolution.depthwise import ONE, in_strips
 from kernels.cpu.convolution.pixels import Padding, Pair, before, before_turned, convolve
 from kernels.cpu.convolution.pixels_backward import correlate
 from kernels.cpu.jit import Array
@@ -27,8 +29,10 @@ def backward_input(
         return np.zeros((len(dy), channels, *input_size), dy.dtype)
     if not np.isfinite(weight).all():
         return reference.backward_input(dy, weight, input_size, stride, padding, dilation, channels)
-    turned = weight.reshape(channels, 1, -1, *weight.shape[2:])[..., ::-1, ::-1]
     begin = before_turned(padding, weight.shape[2:], dilation)
+    if len(weight) == channels and stride == ONE and in_strips(weight.shape[2:], stride, dilation):
+        return strips.convolve(dy, weight[..., ::-1, ::-1], None, input_size, begin)
+    turned = weight.reshape(channels, 1, -1, *weight.shape[2:])[..., ::-1, ::-1]
     return convolve(dy, turned, None, input_size, begin, (1, 1), dilation, stride)
 
 
@@ -36,5 +40,7 @@ def backward_weight(x: Array, dy: Array, kernel_size: Pair, stride: Pair, paddin
     """As `kernels.reference.convolution.backward_weight` with as many groups as channels."""
     if x.size == 0 or dy.size == 0:
         return np.zeros((dy.shape[1], 1, *kernel_size), x.dtype)
+    if kernel_size == (3, 3) and in_strips(kernel_size, stride, dilation):
+        return strips.correlate(x, dy, before(padding), stride[0])
     gradient = correlate(x, dy, x.shape[1], kernel_size, before(padding), stride, dilation)
     return gradient.reshape(-1, 1, *kernel_size)

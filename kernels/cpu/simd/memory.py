@@ -97,6 +97,21 @@ def first_lanes(context: Any, builder: Any, vector: VectorType, count_type: Any,
     return builder.icmp_signed("<", ramp, limit)
 
 
+def lanes_between(context: Any, builder: Any, vector: VectorType, begin: Any, end: Any) -> Any:
+    """The mask of the lanes begin <= lane < end."""
+    before = first_lanes(context, builder, vector, types.int64, begin)
+    return builder.and_(builder.not_(before), first_lanes(context, builder, vector, types.int64, end))
+
+
+def load_masked(builder: Any, pointer: Any, vector: VectorType, mask: Any) -> Any:
+    """The lanes of the mask from memory, and 0 in the others, whose memory is not touched."""
+    kind = vector.llvm.as_pointer()
+    name = f"llvm.masked.load.{vector.suffix}.p0"
+    function = llvm_function(builder, name, vector.llvm, kind, _I32, mask.type, vector.llvm)
+    align, rest = _I32(_bytes(vector.dtype)), ir.Constant(vector.llvm, None)
+    return builder.call(function, [builder.bitcast(pointer, kind), align, mask, rest])
+
+
 @intrinsic
 def load_first(typing_context: Any, a: Any, index: Any, count: Any) -> Any:
     """The first `count` lanes of a vector from memory, and 0 in the others, whose memory is not touched."""
@@ -104,14 +119,23 @@ def load_first(typing_context: Any, a: Any, index: Any, count: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pointer = address(context, builder, a, arguments[0], index, arguments[1])
-        kind = vector.llvm.as_pointer()
         mask = first_lanes(context, builder, vector, count, arguments[2])
-        name = f"llvm.masked.load.{vector.suffix}.p0"
-        function = llvm_function(builder, name, vector.llvm, kind, _I32, MaskType(vector.lanes).llvm, vector.llvm)
-        align, rest = _I32(_bytes(vector.dtype)), ir.Constant(vector.llvm, None)
-        return builder.call(function, [builder.bitcast(pointer, kind), align, mask, rest])
+        return load_masked(builder, pointer, vector, mask)
 
     return vector(a, index, count), generate
+
+
+@intrinsic
+def load_between(typing_context: Any, a: Any, index: Any, begin: Any, end: Any) -> Any:
+    """The lanes begin <= lane < end of a vector from memory, and 0 in the others, whose memory is not touched."""
+    vector = need_array(a)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = address(context, builder, a, arguments[0], index, arguments[1])
+        limits = [whole(context, builder, kind, value) for kind, value in zip((begin, end), arguments[2:], strict=True)]
+        return load_masked(builder, pointer, vector, lanes_between(context, builder, vector, *limits))
+
+    return vector(a, index, begin, end), generate
 
 
 @intrinsic

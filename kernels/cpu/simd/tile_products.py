@@ -2,7 +2,9 @@
 
 outer_fma, outer_fma_at      numbers, broadcast along the rows, times vectors, one a column
 inner_fma_at                 the same, with columns from anywhere: lanes run along pixels
+paired_fma                   the same, with a number for every vector of the tile
 lane_fma_at                  vectors times vectors: each lane adds up its own products
+column_fma, add_scaled       columns of vectors, times a matrix of vectors or one vector
 outer_differences            bits that differ, counted: the product of signs
 """
 
@@ -11,8 +13,8 @@ from typing import Any
 from llvmlite import ir
 
 from kernels.cpu.simd.arithmetic import fused
-from kernels.cpu.simd.memory import first_lanes, load_from
-from kernels.cpu.simd.tiles import at_places, every, packed, row_of, vectors_of
+from kernels.cpu.simd.memory import first_lanes, load_from, load_masked
+from kernels.cpu.simd.tiles import after, at_places, every, packed, row_of, vectors_of
 from kernels.cpu.simd.types import TileType, address, intrinsic, llvm_function, splatted, whole
 
 
@@ -88,6 +90,25 @@ def inner_fma_at(typing_context: Any, tile: Any, a: Any, index: Any, step: Any, 
     return tile(tile, a, index, step, b, places, shift), generate
 
 
+@intrinsic
+def paired_fma(typing_context: Any, tile: Any, a: Any, index: Any, b: Any, b_index: Any, step: Any) -> Any:
+    """tile[r, c] += a[index + r * cols + c] * b[b_index + c * step : ... + lanes]: each vector has its own factor."""
+
+    def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
+        start = address(context, builder, a, arguments[1], index, arguments[2])
+        first = address(context, builder, b, arguments[3], b_index, arguments[4])
+        columns = every(builder, first, whole(context, builder, step, arguments[5]), tile.cols)
+        vectors = [load_from(builder, pointer, tile.vector) for pointer in columns]
+        sums = vectors_of(builder, tile, arguments[0])
+        for r, row in enumerate(sums):
+            for c, vector in enumerate(vectors):
+                factor = _broadcast(builder, tile, after(builder, start, r * tile.cols + c))
+                row[c] = fused(builder, tile.vector, factor, vector, row[c])
+        return packed(builder, tile, sums)
+
+    return tile(tile, a, index, b, b_index, step), generate
+
+
 def _add_lanewise(builder: Any, kind: TileType, tile: Any, a_rows: list[Any], b_cols: list[Any]) -> Any:
     """tile[r, c] += a[r] * b[c], for vectors a and b."""
     sums = vectors_of(builder, kind, tile)
@@ -127,15 +148,10 @@ def lane_fma_first(
     _check(tile, a_places, b_places)
 
     def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
-        vector, number = tile.vector, ir.IntType(32)
-        mask = first_lanes(context, builder, vector, count, arguments[7])
-        kind, none = vector.llvm.as_pointer(), ir.Constant(vector.llvm, None)
-        name = f"llvm.masked.load.{vector.suffix}.p0"
-        masked_load = llvm_function(builder, name, vector.llvm, kind, number, mask.type, vector.llvm)
+        mask = first_lanes(context, builder, tile.vector, count, arguments[7])
 
         def loaded(pointers: list[Any]) -> list[Any]:
-            align = number(vector.dtype.bitwidth // 8)
-            return [builder.call(masked_load, [builder.bitcast(p, kind), align, mask, none]) for p in pointers]
+            return [load_masked(builder, pointer, tile.vector, mask) for pointer in pointers]
 
         a_start = address(context, builder, a, arguments[1], a_shift, arguments[3])
         b_start = address(context, builder, b, arguments[4], b_shift, arguments[6])
@@ -164,3 +180,36 @@ def outer_differences(typing_context: Any, tile: Any, a: Any, index: Any, b: Any
         return packed(builder, tile, sums)
 
     return tile(tile, a, index, b, b_index), generate
+
+
+@intrinsic
+def column_fma(typing_context: Any, tile: Any, matrix: Any, column: Any) -> Any:
+    """tile[r] += the sum over c of matrix[r * n + c] * column[c], all tiles of one column, `column` of n rows."""
+    if not tile.cols == matrix.cols == column.cols == 1 or matrix.rows != tile.rows * column.rows:
+        raise TypeError(f"column_fma: need three columns that fit together, got {tile}, {matrix} and {column}")
+
+    def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
+        sums, factors, vectors = (
+            [row[0] for row in vectors_of(builder, kind, value)]
+            for kind, value in zip((tile, matrix, column), arguments, strict=True)
+        )
+        for r in range(tile.rows):
+            for c, vector in enumerate(vectors):
+                sums[r] = fused(builder, tile.vector, factors[r * column.rows + c], vector, sums[r])
+        return packed(builder, tile, [[total] for total in sums])
+
+    return tile(tile, matrix, column), generate
+
+
+@intrinsic
+def add_scaled(typing_context: Any, tile: Any, v: Any, other: Any) -> Any:
+    """tile[r, c] += v * other[r, c], for a vector v."""
+    if tile != other or tile.vector != v:
+        raise TypeError(f"add_scaled: need two equal tiles and their vector, got {tile}, {other} and {v}")
+
+    def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
+        pairs = zip(*(vectors_of(builder, tile, arguments[i]) for i in (0, 2)), strict=True)
+        rows = [[fused(builder, v, arguments[1], b, a) for a, b in zip(*rows, strict=True)] for rows in pairs]
+        return packed(builder, tile, rows)
+
+    return tile(tile, v, other), generate

@@ -21,7 +21,8 @@ from numba.core import cgutils, types
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import lower_builtin
 
-from kernels.cpu.simd.memory import first_lanes, load_from, store_to
+from kernels.cpu.simd.memory import first_lanes, lanes_between, load_from, load_masked, store_to
+from kernels.cpu.simd.rearrange import picked
 from kernels.cpu.simd.types import TileType, VectorType, address, intrinsic, llvm_function, need_array, splatted, whole
 
 
@@ -267,6 +268,62 @@ def put(typing_context: Any, tile: Any, r: Any, c: Any, v: Any) -> Any:
         return builder.insert_value(arguments[0], arguments[3], number)
 
     return tile(tile, r, c, v), generate
+
+
+@intrinsic
+def pushed(typing_context: Any, tile: Any, v: Any) -> Any:
+    """The tile of one column whose first row is v, and whose others are those before them; the last one drops out."""
+    if not isinstance(tile, TileType) or tile.cols != 1 or v != tile.vector:
+        raise TypeError(f"pushed: cannot put {v} onto {tile}")
+
+    def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
+        rows = vectors_of(builder, tile, arguments[0])
+        return packed(builder, tile, [[arguments[1]], *rows[:-1]])
+
+    return tile(tile, v), generate
+
+
+@intrinsic(prefer_literal=True)
+def load_shifts(
+    typing_context: Any, a: Any, index: Any, begin: Any, end: Any, count: Any, shifts: Any, stride: Any
+) -> Any:  # fmt: skip
+    """A column of vectors: lane l of row s is a[index + e] for e = s + l * stride, and 0 unless begin <= e < end.
+
+    And 0 from lane `count` on. What is 0 is not touched in memory. The number of shifts and the stride, 1 or 2, are
+    constants.
+    """
+    tile, step = _tile(a, shifts, types.literal(1)), constant(stride)
+    if tile is None or step not in (1, 2):
+        return None
+
+    def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
+        assert tile is not None
+        vector, number = tile.vector, ir.IntType(64)
+        start = address(context, builder, a, arguments[0], sig.args[1], arguments[1])
+        first, last, most = (whole(context, builder, sig.args[i], arguments[i]) for i in (2, 3, 4))
+        loaded: dict[int, Any] = {}
+
+        def elements(at: int, origin: int) -> Any:
+            """The vector from a[index + at] on, of a lane 0 at a[index + origin]."""
+            if at not in loaded:
+                limit = builder.add(builder.mul(most, number(step)), number(origin))
+                limit = builder.select(builder.icmp_signed("<", last, limit), last, limit)
+                limits = [builder.sub(edge, number(at)) for edge in (first, limit)]
+                mask = lanes_between(context, builder, vector, *limits)
+                loaded[at] = load_masked(builder, builder.gep(start, [number(at)]), vector, mask)
+            return loaded[at]
+
+        rows = []
+        for shift in range(tile.rows):
+            origin, odd = shift - shift % step, shift % step
+            near = elements(origin, origin)
+            if step == 2:
+                pattern = range(odd, 2 * vector.lanes, 2)
+                near = picked(builder, near, elements(origin + vector.lanes, origin), pattern)
+            rows.append([near])
+        return packed(builder, tile, rows)
+
+    return tile(a, *map(_plain, (index, begin, end, count)), shifts, stride), generate
 
 
 def _plain(kind: Any) -> Any:
