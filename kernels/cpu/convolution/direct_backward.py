@@ -19,9 +19,9 @@ pieces (bands of rows of images) are also cut into parts, each with sums of its 
 how many parts there are depends on the shape alone, and blocks do not change the order of any sum, so the result does
 not depend on the number of threads.
 
-Reached on one thread of a Zen 4, time relative to PyTorch's, dw alone: 3 x 3 with stride 2, 64 -> 128 channels 0.83,
-128 -> 128 0.88, 16 -> 32 0.87 (90, 95 and 75 % of the FMA peak); 1 x 1, 64 -> 64 0.77, 256 -> 64 0.80, 64 -> 256
-0.89, 512 -> 512 1.02. Lanes along the pixels, which need no transposed copy, were slower for 1 x 1: 10 loads of whole
+Reached on one thread of a Zen 4, time relative to PyTorch's, dw alone: 3 x 3 with stride 2, 64 -> 128 channels 0.87,
+128 -> 128 0.90, 16 -> 32 0.86 (91, 94 and 79 % of the FMA peak); 1 x 1, 64 -> 64 0.73 to 0.88, 256 -> 64 0.84,
+64 -> 256 0.94, 512 -> 512 1.04. Lanes along the pixels, which need no transposed copy, were slower for 1 x 1: 10 loads of whole
 vectors for 24 multiplications are too many where most cross a cache line.
 """
 
