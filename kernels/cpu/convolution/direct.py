@@ -20,9 +20,9 @@ to a buffer pixels x channels in the cache and are transposed from there. With f
 and taller. A band of one image and group is a piece of work, and owns its part of y.
 
 What it reaches on one thread of a Zen 4, as a ratio of time to PyTorch's (0.8 is faster): 3 x 3 with stride 2, 64 ->
-128 channels 1.05, 128 -> 128 1.0, 16 -> 32 0.97; its gradient by the input 0.85, 0.81, 0.56. In these forward passes
-PyTorch is at 95 to 100 % of the FMA peak, and we at 92, 95 and 77 %. The rest goes into the copy of x, 2 %, whole tiles
-for 64 pixels, 3 %, the beginning and the end of each tile, and into moving x and y from and to main memory.
+128 channels 1.07, 128 -> 128 1.02, 16 -> 32 0.95; its gradient by the input 0.88, 0.83, 0.59. In these forward passes
+PyTorch is at 95, 96 and 73 % of the FMA peak, and we at 89, 95 and 78 %. The rest goes into the copy of x, 2 %, whole
+tiles for 64 pixels, 3 %, the beginning and the end of each tile, and into moving x and y from and to main memory.
 Winograd, `pointwise` and the kernels for few channels take what they can do faster.
 """
 

@@ -13,16 +13,16 @@ dy: 2 * N * C * O * taps * pixels flops, again limited by multiplications. One t
     ...         (6)   +------+------+------+------+                   taps are summed over them.
 
 A piece of work is a block of channels: it copies their bands of x, sums over all taps of all filters, and owns these
-sums, a few hundred KB in the L2 cache. Transposing dy costs 22 nanoseconds for 16 x 16 numbers, and three times that
+sums, a few hundred KB in the L2 cache. Transposing dy costs 22 nanoseconds for 16 x 16 numbers, and more
 where they are not in the cache, so while one image is summed over, the dy of the next is fetched. With many pixels, the
 pieces (bands of rows of images) are also cut into parts, each with sums of its own, which are added up in their order:
 how many parts there are depends on the shape alone, and blocks do not change the order of any sum, so the result does
 not depend on the number of threads.
 
-Reached on one thread of a Zen 4, time relative to PyTorch's, dw alone: 3 x 3 with stride 2, 64 -> 128 channels 0.83,
-128 -> 128 0.88, 16 -> 32 0.87 (90, 95 and 75 % of the FMA peak); 1 x 1, 64 -> 64 0.77, 256 -> 64 0.80, 64 -> 256
-0.89, 512 -> 512 1.02. Lanes along the pixels, which need no transposed copy, were slower for 1 x 1: 10 loads of whole
-vectors for 24 multiplications are too many where most cross a cache line.
+Reached on one thread of a Zen 4, time relative to PyTorch's, dw alone: 3 x 3 with stride 2, 64 -> 128 channels 0.87,
+128 -> 128 0.90, 16 -> 32 0.86 (91, 94 and 79 % of the FMA peak); 1 x 1, 64 -> 64 0.73 to 0.88, 256 -> 64 0.84,
+64 -> 256 0.94, 512 -> 512 1.04. Lanes along the pixels need no transposed copy, and were slower for 1 x 1: such a tile
+loads 10 whole vectors for 24 multiplications.
 """
 
 from collections.abc import Callable

@@ -19,8 +19,8 @@ pixels) or where there is no whole tile, the direct kernel does it.
 
 Threads share the triples of vectors. Each result is one sum in the order of the channels, whoever computes it.
 
-Reached on one thread of a Zen 4, time relative to PyTorch's, forward / dx: 32 x 64 -> 64, 16^2 0.75 / 0.75; 8 x 256 ->
-64, 28^2 0.73 / 0.65; 8 x 64 -> 256, 28^2 0.81 / 0.69; 4 x 512 -> 512, 14^2 0.91 / 0.83: 90 to 98 % of the FMA peak.
+Reached on one thread of a Zen 4, time relative to PyTorch's, forward / dx: 32 x 64 -> 64, 16^2 0.74 / 0.69; 8 x 256 ->
+64, 28^2 0.78 / 0.72; 8 x 64 -> 256, 28^2 0.90 / 0.69; 4 x 512 -> 512, 14^2 0.90 / 0.81: 82 to 99 % of the FMA peak.
 """
 
 import numpy as np
