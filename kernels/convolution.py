@@ -50,7 +50,8 @@ def get_winograd() -> bool:
 def set_winograd(enabled: bool) -> None:
     """Allow Winograd's method for float32 convolutions of 3 x 3 and 5 x 5 kernels, or not.
 
-    It needs 2.25 multiplications where the sum has 9, or 9 where it has 25, and rounds in other places:
+    It needs 2.25 multiplications where the sum has 9, or 9 where it has 25 (with few input channels, 4.5 or 15, and in
+    the forward pass alone), and rounds in other places:
     `kernels.cpu.convolution.winograd` states the bound on the error. float64 never uses it. Raises KernelError if
     `enabled` is not a bool.
     """

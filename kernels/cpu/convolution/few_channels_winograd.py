@@ -12,6 +12,21 @@ direction, of six rows of pixels, it is cheap, and saves a third to two fifths o
 
 `winograd_transforms` says what A, B and G are; u = G g of the taps g in a column, once for a call. For 3 channels and
 3 x 3 taps, four rows of pixels take 54 multiplications instead of 108, and 17 additions.
+
+Arithmetic is the limit, as without it: one multiplication a cycle, whose factors are operands of the same instruction
+in the level-1 cache. y is written once, straight from the registers.
+
+Precision. The largest error, in standard deviations of the result, was 1.4e-6 to 2.6e-6 for 1 to 8 channels, where the
+plain sum has 0.7e-6 to 3.4e-6. NaN and infinity spread over a tile, and numbers in between can overflow: `forward` says
+whether all results are finite, and the caller computes anew if not.
+
+Measured on one thread of an EPYC with AVX-512 (Zen 4), time over that of `few_channels` (and of PyTorch 2.13):
+
+    32 x 3 -> 16, 32 x 32, 3 x 3    0.65 (0.36 to 0.5)       64 x 8 -> 16, 16 x 16, 3 x 3    0.58
+    64 x 1 -> 8, 28 x 28, 5 x 5     0.84 (0.32 to 0.35)      32 x 8 -> 16, 28 x 28, 5 x 5    0.67
+
+The gradient by the weights was tried the same way: A dy has to be stored for every filter, and of the half of the
+multiplications that it saves, 10 to 15 % of the time remain for three channels, and nothing for one.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Depthwise convolution of stride 1, strip by strip: a vector wide, down the rows of an image.
+"""Depthwise convolution, strip by strip: a vector wide, down the rows of an image.
 
     row t of x, shifted        acc[0]  output row t         acc[i] += w[i, 0] * x0 + w[i, 1] * x1 + w[i, 2] * x2
     by the taps of a row       acc[1]  output row t - 1
@@ -17,6 +17,9 @@ The gradient by the weights keeps the sums of all taps in registers, and the las
     row t of dy                   sums[i, j] += dy[t] * x[t + i], shifted by j
 
 4 loads for 9 multiplications. There the last strip is cut off where the row ends, since no pixel may count twice.
+
+With stride 2, the lanes of a vector are every second pixel: two loads make two shifts, one of the even and one of the
+odd pixels. Neighbouring output rows share only one row of x in three, so each of them is computed by itself.
 """
 
 from functools import cache

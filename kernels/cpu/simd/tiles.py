@@ -301,17 +301,17 @@ def load_shifts(
         vector, number = tile.vector, ir.IntType(64)
         start = address(context, builder, a, arguments[0], sig.args[1], arguments[1])
         first, last, most = (whole(context, builder, sig.args[i], arguments[i]) for i in (2, 3, 4))
-        loaded: dict[int, Any] = {}
+        loaded: dict[tuple[int, int], Any] = {}
 
         def elements(at: int, origin: int) -> Any:
             """The vector from a[index + at] on, of a lane 0 at a[index + origin]."""
-            if at not in loaded:
+            if (at, origin) not in loaded:
                 limit = builder.add(builder.mul(most, number(step)), number(origin))
                 limit = builder.select(builder.icmp_signed("<", last, limit), last, limit)
                 limits = [builder.sub(edge, number(at)) for edge in (first, limit)]
                 mask = lanes_between(context, builder, vector, *limits)
-                loaded[at] = load_masked(builder, builder.gep(start, [number(at)]), vector, mask)
-            return loaded[at]
+                loaded[at, origin] = load_masked(builder, builder.gep(start, [number(at)]), vector, mask)
+            return loaded[at, origin]
 
         rows = []
         for shift in range(tile.rows):
