@@ -40,24 +40,31 @@ forward was 0.97.) Limits: with few channels, the count of gathered loads, page 
 turning tiles from channels to pixels and back. Channels beyond the second-level cache are not split.
 """
 
+import functools
 import math
 from typing import Any
 
 import numpy as np
 
-from kernels.cpu.bilinear import frames, pixels, planes, sample, spread
+from kernels.cpu.bilinear import frames, pairs, pixels, planes, sample, spread
 from kernels.cpu.bilinear.places import BLOCK, PADDING, ROWS
 from kernels.cpu.jit import Array, as_input
 from kernels.cpu.simd import VECTOR_BYTES, Width
 from kernels.cpu.team import get_num_threads, single_threaded_when_small
 
 
-def aligned(shape: tuple[int, ...], dtype: Any) -> Array:
-    """An array with undefined contents that begins at a multiple of VECTOR_BYTES, so that vectors lie in one line."""
-    kind = np.dtype(dtype)
-    room = np.empty(math.prod(shape) * kind.itemsize + VECTOR_BYTES, np.uint8)
-    start = -room.ctypes.data % VECTOR_BYTES
-    return room[start : start + math.prod(shape) * kind.itemsize].view(kind).reshape(shape)
+def scratch(*rooms: tuple[tuple[int, ...], Any]) -> list[Array]:
+    """Arrays of these shapes and dtypes with undefined contents, which begin at multiples of VECTOR_BYTES."""
+    sizes = [-(-math.prod(shape) * np.dtype(dtype).itemsize // VECTOR_BYTES) * VECTOR_BYTES for shape, dtype in rooms]
+    memory = np.empty(sum(sizes) + VECTOR_BYTES, np.uint8)
+    start, arrays = -memory.ctypes.data % VECTOR_BYTES, []
+    for (shape, dtype), size in zip(rooms, sizes, strict=True):
+        arrays.append(np.ndarray(shape, dtype, memory, start))
+        start += size
+    return arrays
+
+
+_width = functools.cache(Width)
 
 
 # Up to so many channels, lanes run along the points (`planes`). The backward adds to one pixel of one channel at a
@@ -76,31 +83,32 @@ def forward(x: Array, grid: Array, padding_mode: str, align_corners: bool) -> Ar
     images, channels, height, length = x.shape
     outer = grid.shape[1:-1]
     y = np.empty((images, channels, math.prod(outer)), x.dtype)
-    if _in_planes(x, FEW_FORWARD):
-        places = np.empty((get_num_threads(), 4, BLOCK), x.dtype)
-        planes.forward(as_input(x), as_input(grid), PADDING[padding_mode], align_corners, places, y)
-        return y.reshape(images, channels, *outer)
     parts = max(1, min(4, 8 // max(images, 1)))
     workers = min(get_num_threads(), max(1, images * parts))
     full = VECTOR_BYTES // x.itemsize
+    arguments = as_input(x), as_input(grid), PADDING[padding_mode], align_corners, parts
+    framed = np.full(workers, -1)
+    if channels <= FEW_FORWARD:
+        width = 1 if channels == 1 else 4
+        frame = frames.frame_length(height, length, width, full) * -(-channels // width)
+        rooms = scratch(
+            ((workers, frame), x.dtype),
+            ((workers, BLOCK), np.int32),
+            ((workers, ROWS, BLOCK), x.dtype),
+            ((workers, BLOCK * 2 * width), x.dtype),
+        )
+        pairs.forward(*arguments, framed, *rooms, _width(width), _width(2 * width), y)
+        return y.reshape(images, channels, *outer)
     width = frames.vector_width(channels, full)
     step = -(-channels // width) * width
-    sample.forward(
-        as_input(x),
-        as_input(grid),
-        PADDING[padding_mode],
-        align_corners,
-        parts,
-        aligned((workers, frames.frame_length(height, length, step, full)), x.dtype),
-        np.full(workers, -1),
-        aligned((workers, BLOCK), np.int32),
-        aligned((workers, ROWS, BLOCK), x.dtype),
-        aligned((workers, full * step), x.dtype),
-        aligned((workers, full * width), x.dtype),
-        step,
-        Width(width),
-        y,
+    rooms = scratch(
+        ((workers, frames.frame_length(height, length, step, full)), x.dtype),
+        ((workers, BLOCK), np.int32),
+        ((workers, ROWS, BLOCK), x.dtype),
+        ((workers, full * step), x.dtype),
+        ((workers, full * width), x.dtype),
     )
+    sample.forward(*arguments, framed, *rooms, step, _width(width), y)
     return y.reshape(images, channels, *outer)
 
 
@@ -111,48 +119,32 @@ def backward(dy: Array, x: Array, grid: Array, padding_mode: str, align_corners:
     outer = grid.shape[1:-1]
     dx, dgrid = np.empty(x.shape, x.dtype), np.empty(grid.shape, grid.dtype)
     parts = 2 if images < 4 else 1
-    if _in_planes(x, FEW_BACKWARD):
-        gradients = np.empty((parts, *x.shape), x.dtype)
-        workers = min(get_num_threads(), max(1, images * parts))
-        full = VECTOR_BYTES // x.itemsize
-        planes.backward(
-            as_input(dy).reshape(images, channels, math.prod(outer)),
-            as_input(x),
-            as_input(grid),
-            PADDING[padding_mode],
-            align_corners,
-            aligned((workers, 4, BLOCK), x.dtype),
-            aligned((workers, full), np.int32),
-            aligned((workers, 4, full), x.dtype),
-            gradients.reshape(parts, x.size),
-            dgrid,
-        )
-        return (gradients[0] if parts == 1 else np.add(*gradients)), dgrid
     workers = min(get_num_threads(), max(1, images * parts))
     full = VECTOR_BYTES // x.itemsize
+    given = as_input(dy).reshape(images, channels, math.prod(outer)), as_input(x), as_input(grid)
+    arguments = *given, PADDING[padding_mode], align_corners
+    if _in_planes(x, FEW_BACKWARD):
+        gradients = np.empty((parts, *x.shape), x.dtype)
+        rooms = scratch(
+            ((workers, 4, BLOCK), x.dtype),
+            ((workers, full), np.int32),
+            ((workers, 4, full), x.dtype),
+        )
+        planes.backward(*arguments, *rooms, gradients.reshape(parts, x.size), dgrid)
+        return (gradients[0] if parts == 1 else np.add(*gradients)), dgrid
     width = frames.vector_width(channels, full)
     step = -(-channels // width) * width
     framed = frames.frame_length(height, length, step, full)
-    spread.backward(
-        as_input(dy).reshape(images, channels, math.prod(outer)),
-        as_input(x),
-        as_input(grid),
-        PADDING[padding_mode],
-        align_corners,
-        parts,
-        aligned((workers, framed), x.dtype),
-        np.full(workers, -1),
-        aligned((workers if parts == 1 else images * parts, framed), x.dtype),
-        aligned((workers, BLOCK), np.int32),
-        aligned((workers, ROWS, BLOCK), x.dtype),
-        aligned((workers, (BLOCK + full) * step), x.dtype),
-        aligned((workers, 2, BLOCK * width), x.dtype),
-        aligned((workers, full * width), x.dtype),
-        step,
-        Width(width),
-        dx,
-        dgrid,
+    rooms = scratch(
+        ((workers, framed), x.dtype),
+        ((workers if parts == 1 else images * parts, framed), x.dtype),
+        ((workers, BLOCK), np.int32),
+        ((workers, ROWS, BLOCK), x.dtype),
+        ((workers, (BLOCK + full) * step), x.dtype),
+        ((workers, 2, BLOCK * width), x.dtype),
+        ((workers, full * width), x.dtype),
     )
+    spread.backward(*arguments, parts, np.full(workers, -1), *rooms, step, _width(width), dx, dgrid)
     return dx, dgrid
 
 

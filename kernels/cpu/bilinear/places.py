@@ -31,10 +31,10 @@ from kernels.cpu.simd import (
 
 BLOCK = 64  # points whose places are found at once, a multiple of the lanes of every vector
 
-# Rows of the table of a block: the weights of the four corners; how far the point lies behind the upper left corner,
-# from 0 to 1 along either axis; the derivatives of its place, in pixels, by its coordinates.
-UPPER_LEFT, UPPER_RIGHT, LOWER_LEFT, LOWER_RIGHT, RIGHT, DOWN, SLOPE_X, SLOPE_Y = range(8)
-ROWS = 8
+# Rows of the table of a block: the weights of the columns left and right of the point, and of the rows above and below
+# it; the derivatives of its place, in pixels, by its coordinates.
+LEFT, RIGHT, UP, DOWN, SLOPE_X, SLOPE_Y = range(6)
+ROWS = 6
 
 X, Y, X_SLOPE, Y_SLOPE = range(4)  # rows of the table of the places themselves, and of their derivatives
 
@@ -133,11 +133,9 @@ def find_corners(
         row = astype(where(inside, y_first, splat(grid, height)), corner)
         col = astype(where(inside, x_first, splat(grid, -1.0)), corner)
         store(corner, i, (row + 1) * (width + 2) + (col + 1))
-        store(table, (UPPER_LEFT, i), left * up)
-        store(table, (UPPER_RIGHT, i), right * up)
-        store(table, (LOWER_LEFT, i), left * down)
-        store(table, (LOWER_RIGHT, i), right * down)
+        store(table, (LEFT, i), left)
         store(table, (RIGHT, i), right)
+        store(table, (UP, i), up)
         store(table, (DOWN, i), down)
         store(table, (SLOPE_X, i), slope_x)
         store(table, (SLOPE_Y, i), slope_y)

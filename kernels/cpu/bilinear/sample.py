@@ -1,14 +1,7 @@
 """Images at the points of a grid: one point after the other, all channels of a corner in one load."""
 
 from kernels.cpu.bilinear.frames import frame_image, in_planes
-from kernels.cpu.bilinear.places import (
-    BLOCK,
-    LOWER_LEFT,
-    LOWER_RIGHT,
-    UPPER_LEFT,
-    UPPER_RIGHT,
-    find_corners,
-)
+from kernels.cpu.bilinear.places import BLOCK, DOWN, LEFT, RIGHT, UP, find_corners
 from kernels.cpu.jit import Array, kernel
 from kernels.cpu.parallel import parallel
 from kernels.cpu.simd import Width, broadcast_lanes, element, fma, lanes, lanes_of, load_lanes, store
@@ -23,10 +16,12 @@ def _sample(
     for i in range(count):
         at = element(corner, first + i) * step
         below = at + pitch * step
-        upper_left = broadcast_lanes(table, (UPPER_LEFT, first + i), width)
-        upper_right = broadcast_lanes(table, (UPPER_RIGHT, first + i), width)
-        lower_left = broadcast_lanes(table, (LOWER_LEFT, first + i), width)
-        lower_right = broadcast_lanes(table, (LOWER_RIGHT, first + i), width)
+        left, right = (
+            broadcast_lanes(table, (LEFT, first + i), width),
+            broadcast_lanes(table, (RIGHT, first + i), width),
+        )
+        up, down = broadcast_lanes(table, (UP, first + i), width), broadcast_lanes(table, (DOWN, first + i), width)
+        upper_left, upper_right, lower_left, lower_right = left * up, right * up, left * down, right * down
         c = 0
         while c < step:
             total = upper_left * load_lanes(frame, at + c, width)
@@ -44,8 +39,8 @@ def forward(
     padding_mode: int,
     align_corners: bool,
     parts: int,
-    frames: Array,
     framed: Array,
+    frames: Array,
     corners: Array,
     tables: Array,
     outs: Array,
@@ -59,7 +54,7 @@ def forward(
     `framed` (workers,) says which image is in the frame of a worker, and is -1 at first.
     """
     arguments = (
-        x, grid, padding_mode, align_corners, parts, frames, framed, corners, tables, outs, squares, step, width, y
+        x, grid, padding_mode, align_corners, parts, framed, frames, corners, tables, outs, squares, step, width, y
     )  # fmt: skip
     parallel(_stretch, len(frames), x.shape[0] * parts, arguments)
 
@@ -67,7 +62,7 @@ def forward(
 @kernel
 def _stretch(
     worker: int, item: int, x: Array, grid: Array, padding_mode: int, align_corners: bool, parts: int,
-    frames: Array, framed: Array, corners: Array, tables: Array, outs: Array, squares: Array,
+    framed: Array, frames: Array, corners: Array, tables: Array, outs: Array, squares: Array,
     step: int, width: Width, y: Array,
 ) -> None:  # fmt: skip
     """One of `parts` stretches of the points of one image."""

@@ -11,18 +11,7 @@ Points share corners, so the order in which they are added is fixed: an item of 
 """
 
 from kernels.cpu.bilinear.frames import frame_image, side_by_side, unframe_row
-from kernels.cpu.bilinear.places import (
-    BLOCK,
-    DOWN,
-    LOWER_LEFT,
-    LOWER_RIGHT,
-    RIGHT,
-    SLOPE_X,
-    SLOPE_Y,
-    UPPER_LEFT,
-    UPPER_RIGHT,
-    find_corners,
-)
+from kernels.cpu.bilinear.places import BLOCK, DOWN, LEFT, RIGHT, SLOPE_X, SLOPE_Y, UP, find_corners
 from kernels.cpu.jit import Array, kernel
 from kernels.cpu.parallel import parallel
 from kernels.cpu.simd import (
@@ -66,10 +55,9 @@ def _spread(
     for i in range(count):
         at = element(corner, i) * step
         below = at + pitch * step
-        weight_ul = broadcast_lanes(table, (UPPER_LEFT, i), width)
-        weight_ur = broadcast_lanes(table, (UPPER_RIGHT, i), width)
-        weight_ll = broadcast_lanes(table, (LOWER_LEFT, i), width)
-        weight_lr = broadcast_lanes(table, (LOWER_RIGHT, i), width)
+        left, right = broadcast_lanes(table, (LEFT, i), width), broadcast_lanes(table, (RIGHT, i), width)
+        up, down = broadcast_lanes(table, (UP, i), width), broadcast_lanes(table, (DOWN, i), width)
+        weight_ul, weight_ur, weight_ll, weight_lr = left * up, right * up, left * down, right * down
         sum_ul = sum_ur = sum_ll = sum_lr = zero_lanes(dy, width)
         for c in range(0, step, across):
             g = load_lanes(dy, i * step + c, width)
@@ -82,8 +70,6 @@ def _spread(
             store(gradient, ur, fma(weight_ur, g, load_lanes(gradient, ur, width)))
             store(gradient, ll, fma(weight_ll, g, load_lanes(gradient, ll, width)))
             store(gradient, lr, fma(weight_lr, g, load_lanes(gradient, lr, width)))
-        right, down = broadcast_lanes(table, (RIGHT, i), width), broadcast_lanes(table, (DOWN, i), width)
-        left, up = 1.0 - right, 1.0 - down
         store(sums_x, i * across, (sum_ur - sum_ul) * up + (sum_lr - sum_ll) * down)
         store(sums_y, i * across, (sum_ll - sum_ul) * left + (sum_lr - sum_ur) * right)
 
@@ -125,8 +111,8 @@ def backward(
     padding_mode: int,
     align_corners: bool,
     parts: int,
-    frames: Array,
     framed: Array,
+    frames: Array,
     gradients: Array,
     corners: Array,
     tables: Array,
@@ -143,7 +129,7 @@ def backward(
     """
     workers, images = len(frames), len(x)
     arguments = (
-        dy, x, grid, padding_mode, align_corners, parts, frames, framed, gradients, corners, tables, blocks, sums,
+        dy, x, grid, padding_mode, align_corners, parts, framed, frames, gradients, corners, tables, blocks, sums,
         squares, step, width, dx, dgrid,
     )  # fmt: skip
     parallel(_stretch, workers, images * parts, arguments)
@@ -154,7 +140,7 @@ def backward(
 @kernel
 def _stretch(
     worker: int, item: int, dy: Array, x: Array, grid: Array, padding_mode: int, align_corners: bool, parts: int,
-    frames: Array, framed: Array, gradients: Array, corners: Array, tables: Array, blocks: Array, sums: Array,
+    framed: Array, frames: Array, gradients: Array, corners: Array, tables: Array, blocks: Array, sums: Array,
     squares: Array, step: int, width: Width, dx: Array, dgrid: Array,
 ) -> None:  # fmt: skip
     """One of `parts` stretches of the points of one image."""
