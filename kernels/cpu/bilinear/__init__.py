@@ -46,7 +46,7 @@ from typing import Any
 
 import numpy as np
 
-from kernels.cpu.bilinear import frames, pairs, pixels, planes, sample, spread
+from kernels.cpu.bilinear import pairs, pixels, planes, sample, spread
 from kernels.cpu.bilinear.places import BLOCK, PADDING, ROWS
 from kernels.cpu.jit import Array, as_input
 from kernels.cpu.simd import VECTOR_BYTES, Width
@@ -67,6 +67,11 @@ def scratch(*rooms: tuple[tuple[int, ...], Any]) -> list[Array]:
 _width = functools.cache(Width)
 
 
+def vector_width(channels: int, full: int) -> int:
+    """How many channels make a vector, where a register has `full` lanes."""
+    return 4 if channels <= 4 else full
+
+
 # Up to so many channels, lanes run along the points (`planes`). The backward adds to one pixel of one channel at a
 # time there, so that side by side 3 channels are faster.
 FEW_FORWARD, FEW_BACKWARD = 7, 2
@@ -85,30 +90,12 @@ def forward(x: Array, grid: Array, padding_mode: str, align_corners: bool) -> Ar
     y = np.empty((images, channels, math.prod(outer)), x.dtype)
     parts = max(1, min(4, 8 // max(images, 1)))
     workers = min(get_num_threads(), max(1, images * parts))
-    full = VECTOR_BYTES // x.itemsize
-    arguments = as_input(x), as_input(grid), PADDING[padding_mode], align_corners, parts
-    framed = np.full(workers, -1)
+    arguments = as_input(x), as_input(grid), PADDING[padding_mode], align_corners, parts, workers
     if channels <= FEW_FORWARD:
         width = 1 if channels == 1 else 4
-        frame = frames.frame_length(height, length, width, full) * -(-channels // width)
-        rooms = scratch(
-            ((workers, frame), x.dtype),
-            ((workers, BLOCK), np.int32),
-            ((workers, ROWS, BLOCK), x.dtype),
-            ((workers, BLOCK * 2 * width), x.dtype),
-        )
-        pairs.forward(*arguments, framed, *rooms, _width(width), _width(2 * width), y)
-        return y.reshape(images, channels, *outer)
-    width = frames.vector_width(channels, full)
-    step = -(-channels // width) * width
-    rooms = scratch(
-        ((workers, frames.frame_length(height, length, step, full)), x.dtype),
-        ((workers, BLOCK), np.int32),
-        ((workers, ROWS, BLOCK), x.dtype),
-        ((workers, full * step), x.dtype),
-        ((workers, full * width), x.dtype),
-    )
-    sample.forward(*arguments, framed, *rooms, step, _width(width), y)
+        pairs.forward(*arguments, _width(width), _width(2 * width), y)
+    else:
+        sample.forward(*arguments, _width(vector_width(channels, VECTOR_BYTES // x.itemsize)), y)
     return y.reshape(images, channels, *outer)
 
 
@@ -132,19 +119,8 @@ def backward(dy: Array, x: Array, grid: Array, padding_mode: str, align_corners:
         )
         planes.backward(*arguments, *rooms, gradients.reshape(parts, x.size), dgrid)
         return (gradients[0] if parts == 1 else np.add(*gradients)), dgrid
-    width = frames.vector_width(channels, full)
-    step = -(-channels // width) * width
-    framed = frames.frame_length(height, length, step, full)
-    rooms = scratch(
-        ((workers, framed), x.dtype),
-        ((workers if parts == 1 else images * parts, framed), x.dtype),
-        ((workers, BLOCK), np.int32),
-        ((workers, ROWS, BLOCK), x.dtype),
-        ((workers, (BLOCK + full) * step), x.dtype),
-        ((workers, 2, BLOCK * width), x.dtype),
-        ((workers, full * width), x.dtype),
-    )
-    spread.backward(*arguments, parts, np.full(workers, -1), *rooms, step, _width(width), dx, dgrid)
+    width = vector_width(channels, full)
+    spread.backward(*arguments, parts, workers, _width(width), dx, dgrid)
     return dx, dgrid
 
 

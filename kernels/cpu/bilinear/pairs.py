@@ -1,6 +1,9 @@
 """Few channels: the two corners of a row in one load."""
 
-from kernels.cpu.bilinear.places import BLOCK, DOWN, LEFT, RIGHT, UP, find_corners
+import numpy as np
+
+from kernels.cpu.bilinear.frames import frame_image, frame_length, frame_origin, frame_pitch, rooms
+from kernels.cpu.bilinear.places import BLOCK, DOWN, LEFT, RIGHT, ROWS, UP, find_corners
 from kernels.cpu.jit import Array, kernel
 from kernels.cpu.parallel import parallel
 from kernels.cpu.simd import (
@@ -8,32 +11,16 @@ from kernels.cpu.simd import (
     broadcast_lanes,
     element,
     fma,
-    interleaved,
     lanes,
     lanes_of,
     load,
     load_column,
-    load_column_first,
     load_lanes,
     separated,
     store,
     store_square,
-    store_tile,
     weighted_halves,
 )
-
-
-@kernel
-def frame_group(x: Array, plane: int, channels: int, frame: Array, first: int, width: Width) -> None:
-    """Fills the frame at frame[first], whose border is zero, with the first `channels` planes of x from `plane` on."""
-    height, length = x.shape[2:]
-    size, across = lanes(x), lanes_of(width)
-    for row in range(height):
-        for col in range(0, length, size):
-            at = (plane * height + row) * length + col
-            to = first + ((row + 1) * (length + 2) + col + 1) * across
-            tile = load_column_first(x, at, height * length, channels, length - col, width)
-            store_tile(frame, to, size, interleaved(tile))
 
 
 @kernel
@@ -56,20 +43,21 @@ def forward(
     padding_mode: int,
     align_corners: bool,
     parts: int,
-    framed: Array,
-    frames: Array,
-    corners: Array,
-    tables: Array,
-    columns: Array,
+    workers: int,
     width: Width,
     pair: Width,
     y: Array,
 ) -> None:
     """Fills y (N, C, points)."""
-    arguments = (
-        x, grid, padding_mode, align_corners, parts, framed, frames, corners, tables, columns, width, pair, y
-    )  # fmt: skip
-    parallel(_stretch, len(frames), x.shape[0] * parts, arguments)
+    channels, height, length = x.shape[1:]
+    groups = (channels + lanes_of(width) - 1) // lanes_of(width)
+    framed = np.full(workers, -1)
+    frames = rooms(workers, groups * frame_length(height, length, lanes_of(width), x), x)
+    corners = np.empty((workers, BLOCK), np.int32)
+    tables = rooms(workers * ROWS, BLOCK, x).reshape(workers, ROWS, BLOCK)
+    columns = rooms(workers, BLOCK * lanes_of(pair), x)
+    arguments = x, grid, padding_mode, align_corners, parts, framed, frames, corners, tables, columns, width, pair, y
+    parallel(_stretch, workers, x.shape[0] * parts, arguments)
 
 
 @kernel
@@ -82,23 +70,25 @@ def _stretch(
     points, together = y.shape[2], lanes_of(width)
     stretch = (points + parts * BLOCK - 1) // (parts * BLOCK) * BLOCK
     frame, corner, table, column = frames[worker], corners[worker], tables[worker], columns[worker]
-    groups = (channels + together - 1) // together
-    size, pitch = len(frame) // max(1, groups), (length + 2) * together
+    size, pitch = frame_length(height, length, together, x), frame_pitch(length, together, x)
+    origin = frame_origin(together, x)
     n, part = item // parts, item % parts
     if framed[worker] < 0:
         frame[:] = 0
     if framed[worker] != n:
-        for group in range(groups):
-            c = group * together
-            frame_group(x, n * channels + c, channels - c, frame, group * size, width)
+        for c in range(0, channels, together):
+            few = min(channels - c, together)
+            frame_image(x, n * channels + c, few, frame, c // together * size, together, width)
         framed[worker] = n
     for start in range(part * stretch, min(points, (part + 1) * stretch), BLOCK):
         count = min(BLOCK, points - start)
-        find_corners(grid, 2 * (n * points + start), count, height, length, padding_mode, align_corners, corner, table)
-        for group in range(groups):
-            _between_rows(frame, group * size, pitch, corner, table, count, column, pair)
+        find_corners(
+            grid, 2 * (n * points + start), count, height, length, pitch, padding_mode, align_corners, corner, table
+        )
+        for c in range(0, channels, together):
+            _between_rows(frame, origin + c // together * size, pitch * together, corner, table, count, column, pair)
             for i in range(0, count, lanes(x)):
                 both = separated(load_column(column, i * lanes_of(pair), lanes(x), pair))
                 between = weighted_halves(both, load(table, (LEFT, i)), load(table, (RIGHT, i)))
-                c = n * channels + group * together
-                store_square(y, c * points + start + i, points, between, channels - group * together, count - i)
+                to = (n * channels + c) * points + start + i
+                store_square(y, to, points, between, channels - c, count - i)

@@ -113,6 +113,7 @@ def find_corners(
     count: int,
     height: int,
     width: int,
+    pitch: int,
     padding_mode: int,
     align_corners: bool,
     corner: Array,
@@ -120,9 +121,9 @@ def find_corners(
 ) -> None:
     """Fills `corner` and `table` (ROWS, BLOCK) for `count` points (x, y), which begin at grid[at].
 
-    A corner is the number of the pixel at the upper left of the point, in an image that has a frame of zeros one pixel
-    wide, and two at the bottom (`kernels.cpu.bilinear.frames`). A point that reads no pixel of the image gets a corner
-    at the bottom, where all four are zeros.
+    A corner is the number of the pixel at the upper left of the point, in an image that has a frame of zeros and
+    `pitch` pixels a row, counted from the beginning of the row above the image (`kernels.cpu.bilinear.frames`). A point
+    that reads no pixel of the image gets a corner below it, where all four are zeros.
     """
     for i in range(0, count, lanes(grid)):
         x, y, slope_x, slope_y = _places(grid, at + 2 * i, count - i, height, width, padding_mode, align_corners)
@@ -132,7 +133,7 @@ def find_corners(
         inside = (x_first >= -1.0) & (x_first <= width - 1.0) & (y_first >= -1.0) & (y_first <= height - 1.0)
         row = astype(where(inside, y_first, splat(grid, height)), corner)
         col = astype(where(inside, x_first, splat(grid, -1.0)), corner)
-        store(corner, i, (row + 1) * (width + 2) + (col + 1))
+        store(corner, i, (row + 1) * pitch + col)
         store(table, (LEFT, i), left)
         store(table, (RIGHT, i), right)
         store(table, (UP, i), up)

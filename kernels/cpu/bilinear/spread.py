@@ -10,8 +10,18 @@ With g = dy at the point (one number a channel) and the corners' pixels x and we
 Points share corners, so the order in which they are added is fixed: an item of work has planes of its own.
 """
 
-from kernels.cpu.bilinear.frames import frame_image, side_by_side, unframe_row
-from kernels.cpu.bilinear.places import BLOCK, DOWN, LEFT, RIGHT, SLOPE_X, SLOPE_Y, UP, find_corners
+import numpy as np
+
+from kernels.cpu.bilinear.frames import (
+    frame_image,
+    frame_length,
+    frame_origin,
+    frame_pitch,
+    rooms,
+    side_by_side,
+    unframe_image,
+)
+from kernels.cpu.bilinear.places import BLOCK, DOWN, LEFT, RIGHT, ROWS, SLOPE_X, SLOPE_Y, UP, find_corners
 from kernels.cpu.jit import Array, kernel
 from kernels.cpu.parallel import parallel
 from kernels.cpu.simd import (
@@ -37,6 +47,7 @@ from kernels.cpu.simd import (
 def _spread(
     frame: Array,
     gradient: Array,
+    origin: int,
     step: int,
     pitch: int,
     corner: Array,
@@ -53,7 +64,7 @@ def _spread(
     """
     across = lanes_of(width)
     for i in range(count):
-        at = element(corner, i) * step
+        at = origin + element(corner, i) * step
         below = at + pitch * step
         left, right = broadcast_lanes(table, (LEFT, i), width), broadcast_lanes(table, (RIGHT, i), width)
         up, down = broadcast_lanes(table, (UP, i), width), broadcast_lanes(table, (DOWN, i), width)
@@ -111,74 +122,71 @@ def backward(
     padding_mode: int,
     align_corners: bool,
     parts: int,
-    framed: Array,
-    frames: Array,
-    gradients: Array,
-    corners: Array,
-    tables: Array,
-    blocks: Array,
-    sums: Array,
-    squares: Array,
-    step: int,
+    workers: int,
     width: Width,
     dx: Array,
     dgrid: Array,
 ) -> None:
-    """Fills dx like x and dgrid like the grid. `gradients` has a framed image for each worker, or for each stretch if
-    an image has several; `framed` (workers,) says which image is in the frame of a worker, and is -1 at first.
-    """
-    workers, images = len(frames), len(x)
+    """Fills dx like x and dgrid like the grid."""
+    images, channels, height, length = x.shape
+    step = (channels + lanes_of(width) - 1) // lanes_of(width) * lanes_of(width)
+    size = frame_length(height, length, step, x)
+    framed = np.full(workers, -1)
+    frames = rooms(workers, size, x)
+    gradients = rooms(workers if parts == 1 else images * parts, size, x)  # of a worker's image, or of each stretch
+    corners = np.empty((workers, BLOCK), np.int32)
+    tables = rooms(workers * ROWS, BLOCK, x).reshape(workers, ROWS, BLOCK)
+    blocks = rooms(workers, (BLOCK + lanes(x)) * step, x)
+    sums = rooms(workers * 2, BLOCK * lanes_of(width), x).reshape(workers, 2, BLOCK * lanes_of(width))
     arguments = (
-        dy, x, grid, padding_mode, align_corners, parts, framed, frames, gradients, corners, tables, blocks, sums,
-        squares, step, width, dx, dgrid,
+        dy, x, grid, padding_mode, align_corners, parts, framed, frames, gradients, corners, tables, blocks, sums, step,
+        width, dx, dgrid,
     )  # fmt: skip
     parallel(_stretch, workers, images * parts, arguments)
     if parts > 1:
-        parallel(_unframe_parts, workers, images, (parts, gradients, squares, step, width, dx))
+        parallel(_unframe_parts, workers, images, (parts, gradients, step, width, dx))
 
 
 @kernel
 def _stretch(
     worker: int, item: int, dy: Array, x: Array, grid: Array, padding_mode: int, align_corners: bool, parts: int,
     framed: Array, frames: Array, gradients: Array, corners: Array, tables: Array, blocks: Array, sums: Array,
-    squares: Array, step: int, width: Width, dx: Array, dgrid: Array,
+    step: int, width: Width, dx: Array, dgrid: Array,
 ) -> None:  # fmt: skip
     """One of `parts` stretches of the points of one image."""
     channels, height, length = x.shape[1:]
     points = dy.shape[2]
     stretch = (points + parts * BLOCK - 1) // (parts * BLOCK) * BLOCK
-    frame, corner, table = frames[worker], corners[worker], tables[worker]
-    block, square = blocks[worker], squares[worker]
+    frame, corner, table, block = frames[worker], corners[worker], tables[worker], blocks[worker]
     sums_x, sums_y = sums[worker, 0], sums[worker, 1]
+    origin, pitch = frame_origin(step, x), frame_pitch(length, step, x)
     n, part = item // parts, item % parts
     if framed[worker] < 0:
         frame[:] = 0
     if framed[worker] != n:
-        frame_image(x, n, square, frame, step, width)
+        frame_image(x, n * channels, channels, frame, 0, step, width)
         framed[worker] = n
     gradient = gradients[worker if parts == 1 else item]
     gradient[:] = 0
     for start in range(part * stretch, min(points, (part + 1) * stretch), BLOCK):
         count = min(BLOCK, points - start)
         at = 2 * (n * points + start)
-        find_corners(grid, at, count, height, length, padding_mode, align_corners, corner, table)
+        find_corners(grid, at, count, height, length, pitch, padding_mode, align_corners, corner, table)
         for i in range(0, count, lanes(x)):
             here = n * channels * points + start + i
-            side_by_side(dy, here, points, channels, count - i, square, block, i * step, step, width)
-        _spread(frame, gradient, step, length + 2, corner, table, count, block, sums_x, sums_y, width)
+            side_by_side(dy, here, points, channels, count - i, block, i * step, step, width)
+        _spread(frame, gradient, origin, step, pitch, corner, table, count, block, sums_x, sums_y, width)
         _add_up(sums_x, lanes_of(width))
         _add_up(sums_y, lanes_of(width))
         _store_points(sums_x, sums_y, table, dgrid, at, count)
     if parts == 1:
-        for row in range(height):
-            unframe_row(gradient, step, square, dx, n, row, width)
+        unframe_image(gradient, step, dx, n, width)
 
 
 @kernel
 def _unframe_parts(
-    worker: int, n: int, parts: int, gradients: Array, squares: Array, step: int, width: Width, dx: Array
-) -> None:
+    worker: int, n: int, parts: int, gradients: Array, step: int, width: Width, dx: Array
+) -> None:  # fmt: skip
     """The gradient of one image: the sum of those of its stretches."""
     _add_parts(gradients, n * parts, parts)
-    for row in range(dx.shape[2]):
-        unframe_row(gradients[n * parts], step, squares[worker], dx, n, row, width)
+    unframe_image(gradients[n * parts], step, dx, n, width)
