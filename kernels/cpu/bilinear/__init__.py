@@ -74,7 +74,7 @@ def vector_width(channels: int, full: int) -> int:
 
 # Up to so many channels, lanes run along the points (`planes`). The backward adds to one pixel of one channel at a
 # time there, so that side by side 3 channels are faster.
-FEW_FORWARD, FEW_BACKWARD = 7, 2
+FEW_FORWARD, FEW_BACKWARD = 7, 4
 
 
 def _in_planes(x: Array, few: int) -> bool:
@@ -110,15 +110,10 @@ def backward(dy: Array, x: Array, grid: Array, padding_mode: str, align_corners:
     full = VECTOR_BYTES // x.itemsize
     given = as_input(dy).reshape(images, channels, math.prod(outer)), as_input(x), as_input(grid)
     arguments = *given, PADDING[padding_mode], align_corners
-    if _in_planes(x, FEW_BACKWARD):
-        gradients = np.empty((parts, *x.shape), x.dtype)
-        rooms = scratch(
-            ((workers, 4, BLOCK), x.dtype),
-            ((workers, full), np.int32),
-            ((workers, 4, full), x.dtype),
-        )
-        planes.backward(*arguments, *rooms, gradients.reshape(parts, x.size), dgrid)
-        return (gradients[0] if parts == 1 else np.add(*gradients)), dgrid
+    if channels <= FEW_BACKWARD:
+        width = 1 if channels == 1 else 4
+        pairs.backward(*arguments, parts, workers, _width(width), _width(2 * width), dx, dgrid)
+        return dx, dgrid
     width = vector_width(channels, full)
     spread.backward(*arguments, parts, workers, _width(width), dx, dgrid)
     return dx, dgrid

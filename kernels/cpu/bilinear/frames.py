@@ -20,9 +20,11 @@ from kernels.cpu.simd import (
     interleaved,
     lanes,
     lanes_of,
+    load,
     load_column,
     load_column_first,
     separated,
+    store,
     store_square,
     store_tile,
 )
@@ -103,3 +105,11 @@ def unframe_image(frame: Array, step: int, x: Array, n: int, width: Width) -> No
         for col in range(0, length, lanes(x)):
             at, to = origin + ((row + 1) * pitch + col) * step, (n * channels * height + row) * length + col
             in_planes(frame, at, step, x, to, height * length, channels, length - col, width)
+
+
+@kernel
+def add_parts(gradients: Array, first: int, parts: int) -> None:
+    """gradients[first] += the gradients of the other parts, in order."""
+    for part in range(first + 1, first + parts):
+        for i in range(0, gradients.shape[1], lanes(gradients)):
+            store(gradients, (first, i), load(gradients, (first, i)) + load(gradients, (part, i)))

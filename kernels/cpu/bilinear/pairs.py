@@ -2,25 +2,48 @@
 
 import numpy as np
 
-from kernels.cpu.bilinear.frames import frame_image, frame_length, frame_origin, frame_pitch, rooms
-from kernels.cpu.bilinear.places import BLOCK, DOWN, LEFT, RIGHT, ROWS, UP, find_corners
+from kernels.cpu.bilinear.frames import (
+    add_parts,
+    frame_image,
+    frame_length,
+    frame_origin,
+    frame_pitch,
+    rooms,
+    unframe_image,
+)
+from kernels.cpu.bilinear.places import BLOCK, DOWN, LEFT, RIGHT, ROWS, SLOPE_X, SLOPE_Y, UP, find_corners
 from kernels.cpu.jit import Array, kernel
 from kernels.cpu.parallel import parallel
 from kernels.cpu.simd import (
     Width,
     broadcast_lanes,
+    concatenate,
     element,
+    evens,
+    first_half,
     fma,
+    interleave_high,
+    interleave_low,
+    interleaved,
     lanes,
     lanes_of,
     load,
     load_column,
+    load_column_first,
     load_lanes,
+    odds,
+    second_half,
     separated,
     store,
+    store_first,
     store_square,
+    store_tile,
     weighted_halves,
+    weighted_twice,
 )
+
+
+APART = 8
 
 
 @kernel
@@ -92,3 +115,128 @@ def _stretch(
                 between = weighted_halves(both, load(table, (LEFT, i)), load(table, (RIGHT, i)))
                 to = (n * channels + c) * points + start + i
                 store_square(y, to, points, between, channels - c, count - i)
+
+
+@kernel
+def _spread(
+    frame: Array,
+    gradient: Array,
+    origin: int,
+    pitch: int,
+    corner: Array,
+    table: Array,
+    count: int,
+    arrived: Array,
+    columns: Array,
+    sums: Array,
+    width: Width,
+    pair: Width,
+) -> None:
+    """Adds what arrives at `count` points to the framed gradient, and finds the derivatives by the place of each."""
+    single, double = lanes_of(width), lanes_of(pair)
+    for first in range(APART):
+        for i in range(first, count, APART):
+            upper = origin + element(corner, i) * single
+            lower = upper + pitch
+            up, down = broadcast_lanes(table, (UP, i), pair), broadcast_lanes(table, (DOWN, i), pair)
+            g, sides = load_lanes(arrived, i * single, width), load_lanes(columns, i * double, pair)
+            both = concatenate(g, g)
+            above, below = load_lanes(frame, upper, pair), load_lanes(frame, lower, pair)
+            by_x = fma(down, both * below, up * (both * above))
+            by_y = sides * below - sides * above
+            by_x, by_y = second_half(by_x) - first_half(by_x), first_half(by_y) + second_half(by_y)
+            store(sums, i * double, concatenate(by_x, by_y))
+            store(gradient, upper, fma(up, sides, load_lanes(gradient, upper, pair)))
+            store(gradient, lower, fma(down, sides, load_lanes(gradient, lower, pair)))
+
+
+@kernel
+def _store_points(sums: Array, table: Array, dgrid: Array, at: int, count: int, width: Width) -> None:
+    """The derivatives by the points: sums over the channels, times those of their places."""
+    size, across = lanes(sums), lanes_of(width)
+    while across > 1:
+        across //= 2
+        for i in range(0, 2 * BLOCK * across, size):
+            v, w = load(sums, 2 * i), load(sums, 2 * i + size)
+            store(sums, i, evens(v, w) + odds(v, w))
+    for i in range(0, count, size):
+        slope_x, slope_y = load(table, (SLOPE_X, i)), load(table, (SLOPE_Y, i))
+        left, right = load(sums, 2 * i), load(sums, 2 * i + size)
+        store_first(dgrid, at + 2 * i, left * interleave_low(slope_x, slope_y), 2 * (count - i))
+        store_first(dgrid, at + 2 * i + size, right * interleave_high(slope_x, slope_y), 2 * (count - i) - size)
+
+
+@kernel
+def backward(
+    dy: Array,
+    x: Array,
+    grid: Array,
+    padding_mode: int,
+    align_corners: bool,
+    parts: int,
+    workers: int,
+    width: Width,
+    pair: Width,
+    dx: Array,
+    dgrid: Array,
+) -> None:
+    """Fills dx like x (N, C <= width, H, W), and dgrid like the grid."""
+    images, _, height, length = x.shape
+    size = frame_length(height, length, lanes_of(width), x)
+    framed = np.full(workers, -1)
+    frames = rooms(workers, size, x)
+    gradients = rooms(workers if parts == 1 else images * parts, size, x)  # of a worker's image, or of each stretch
+    corners = np.empty((workers, BLOCK), np.int32)
+    tables = rooms(workers * ROWS, BLOCK, x).reshape(workers, ROWS, BLOCK)
+    arriving, columns = rooms(workers, BLOCK * lanes_of(width), x), rooms(workers, BLOCK * lanes_of(pair), x)
+    sums = rooms(workers, BLOCK * lanes_of(pair), x)
+    arguments = (
+        dy, x, grid, padding_mode, align_corners, parts, framed, frames, gradients, corners, tables, arriving, columns,
+        sums, width, pair, dx, dgrid,
+    )  # fmt: skip
+    parallel(_stretch_back, workers, images * parts, arguments)
+    if parts > 1:
+        parallel(_unframe_parts, workers, images, (parts, gradients, width, dx))
+
+
+@kernel
+def _stretch_back(
+    worker: int, item: int, dy: Array, x: Array, grid: Array, padding_mode: int, align_corners: bool, parts: int,
+    framed: Array, frames: Array, gradients: Array, corners: Array, tables: Array, arriving: Array, columns: Array,
+    sums: Array, width: Width, pair: Width, dx: Array, dgrid: Array,
+) -> None:  # fmt: skip
+    """One of `parts` stretches of the points of one image."""
+    channels, height, length = x.shape[1:]
+    points, single, double = dy.shape[2], lanes_of(width), lanes_of(pair)
+    stretch = (points + parts * BLOCK - 1) // (parts * BLOCK) * BLOCK
+    frame, corner, table = frames[worker], corners[worker], tables[worker]
+    arrived, column, total = arriving[worker], columns[worker], sums[worker]
+    origin, pitch = frame_origin(single, x), frame_pitch(length, single, x)
+    n, part = item // parts, item % parts
+    if framed[worker] < 0:
+        frame[:] = 0
+    if framed[worker] != n:
+        frame_image(x, n * channels, channels, frame, 0, single, width)
+        framed[worker] = n
+    gradient = gradients[worker if parts == 1 else item]
+    gradient[:] = 0
+    for start in range(part * stretch, min(points, (part + 1) * stretch), BLOCK):
+        count = min(BLOCK, points - start)
+        at = 2 * (n * points + start)
+        find_corners(grid, at, count, height, length, pitch, padding_mode, align_corners, corner, table)
+        for i in range(0, count, lanes(x)):
+            g = load_column_first(dy, n * channels * points + start + i, points, channels, count - i, width)
+            sides = weighted_twice(g, load(table, (LEFT, i)), load(table, (RIGHT, i)))
+            store_tile(arrived, i * single, lanes(x), interleaved(g))
+            store_tile(column, i * double, lanes(x), interleaved(sides))
+        _spread(frame, gradient, origin, pitch * single, corner, table, count, arrived, column, total, width, pair)
+        _store_points(total, table, dgrid, at, count, width)
+    if parts == 1:
+        unframe_image(gradient, single, dx, n, width)
+
+
+@kernel
+def _unframe_parts(worker: int, n: int, parts: int, gradients: Array, width: Width, dx: Array) -> None:
+    """The gradient of one image: the sum of those of its stretches."""
+    add_parts(gradients, n * parts, parts)
+    unframe_image(gradients[n * parts], lanes_of(width), dx, n, width)

@@ -13,6 +13,7 @@ Points share corners, so the order in which they are added is fixed: an item of 
 import numpy as np
 
 from kernels.cpu.bilinear.frames import (
+    add_parts,
     frame_image,
     frame_length,
     frame_origin,
@@ -107,14 +108,6 @@ def _store_points(sums_x: Array, sums_y: Array, table: Array, dgrid: Array, at: 
 
 
 @kernel
-def _add_parts(gradients: Array, first: int, parts: int) -> None:
-    """gradients[first] += the gradients of the other parts, in order."""
-    for part in range(first + 1, first + parts):
-        for i in range(0, gradients.shape[1], lanes(gradients)):
-            store(gradients, (first, i), load(gradients, (first, i)) + load(gradients, (part, i)))
-
-
-@kernel
 def backward(
     dy: Array,
     x: Array,
@@ -188,5 +181,5 @@ def _unframe_parts(
     worker: int, n: int, parts: int, gradients: Array, step: int, width: Width, dx: Array
 ) -> None:  # fmt: skip
     """The gradient of one image: the sum of those of its stretches."""
-    _add_parts(gradients, n * parts, parts)
+    add_parts(gradients, n * parts, parts)
     unframe_image(gradients[n * parts], step, dx, n, width)

@@ -52,6 +52,7 @@ from kernels.cpu.simd.maps import (
     store_grid,
     sum_vectors,
     weighted_halves,
+    weighted_twice,
 )
 from kernels.cpu.simd.memory import (
     broadcast,
@@ -130,5 +131,5 @@ __all__ = [
     "places_like", "plus", "popcount", "prefetch", "product", "put", "ramp", "remainder", "rows_from", "second_half",
     "separated", "shift_in", "shuffle", "splat", "sqrt", "store", "store_first", "store_grid", "store_rows_at",
     "store_square", "store_tile", "store_tile_at", "store_tile_first", "store_wide", "stream", "sum_vectors",
-    "to_even", "total", "transpose", "truncate", "weighted_halves", "where", "zero_lanes", "zeros",
+    "to_even", "total", "transpose", "truncate", "weighted_halves", "weighted_twice", "where", "zero_lanes", "zeros",
 ]  # fmt: skip

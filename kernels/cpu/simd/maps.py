@@ -126,18 +126,32 @@ def plus(typing_context: Any, tile: Any, v: Any) -> Any:
 
 @intrinsic
 def weighted_halves(typing_context: Any, tile: Any, v: Any, w: Any) -> Any:
-    """The first half of the rows times v, plus the second half times w: row r is tile[r] * v + tile[rows / 2 + r] * w."""
+    """The first half of the rows times v, plus the second half times w."""
     if not isinstance(tile, TileType) or tile.rows % 2 or not v == w == tile.vector:
         return None
     half = TileType(tile.vector, tile.rows // 2, tile.cols)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         rows, (first, second) = vectors_of(builder, tile, arguments[0]), arguments[1:]
-        pairs = zip(rows[: half.rows], rows[half.rows :], strict=True)
         sums = []
-        for upper, lower in pairs:
+        for upper, lower in zip(rows[: half.rows], rows[half.rows :], strict=True):
             products = [builder.fmul(x, first) for x in upper]
             sums.append([fused(builder, v, y, second, z) for y, z in zip(lower, products, strict=True)])
         return packed(builder, half, sums)
 
     return half(tile, v, w), generate
+
+
+@intrinsic
+def weighted_twice(typing_context: Any, tile: Any, v: Any, w: Any) -> Any:
+    """The adjoint of `weighted_halves`: all rows times v, and then all rows times w."""
+    if not isinstance(tile, TileType) or not v == w == tile.vector:
+        return None
+    double = TileType(tile.vector, 2 * tile.rows, tile.cols)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        rows = vectors_of(builder, tile, arguments[0])
+        products = [[builder.fmul(x, weight) for x in row] for weight in arguments[1:] for row in rows]
+        return packed(builder, double, products)
+
+    return double(tile, v, w), generate
