@@ -39,7 +39,6 @@ from kernels.cpu.simd import (
     store_square,
     store_tile,
     weighted_halves,
-    weighted_twice,
 )
 
 
@@ -127,7 +126,6 @@ def _spread(
     table: Array,
     count: int,
     arrived: Array,
-    columns: Array,
     sums: Array,
     width: Width,
     pair: Width,
@@ -139,8 +137,10 @@ def _spread(
             upper = origin + element(corner, i) * single
             lower = upper + pitch
             up, down = broadcast_lanes(table, (UP, i), pair), broadcast_lanes(table, (DOWN, i), pair)
-            g, sides = load_lanes(arrived, i * single, width), load_lanes(columns, i * double, pair)
+            left, right = broadcast_lanes(table, (LEFT, i), width), broadcast_lanes(table, (RIGHT, i), width)
+            g = load_lanes(arrived, i * single, width)
             both = concatenate(g, g)
+            sides = both * concatenate(left, right)
             above, below = load_lanes(frame, upper, pair), load_lanes(frame, lower, pair)
             by_x = fma(down, both * below, up * (both * above))
             by_y = sides * below - sides * above
@@ -188,11 +188,11 @@ def backward(
     gradients = rooms(workers if parts == 1 else images * parts, size, x)  # of a worker's image, or of each stretch
     corners = np.empty((workers, BLOCK), np.int32)
     tables = rooms(workers * ROWS, BLOCK, x).reshape(workers, ROWS, BLOCK)
-    arriving, columns = rooms(workers, BLOCK * lanes_of(width), x), rooms(workers, BLOCK * lanes_of(pair), x)
+    arriving = rooms(workers, BLOCK * lanes_of(width), x)
     sums = rooms(workers, BLOCK * lanes_of(pair), x)
     arguments = (
-        dy, x, grid, padding_mode, align_corners, parts, framed, frames, gradients, corners, tables, arriving, columns,
-        sums, width, pair, dx, dgrid,
+        dy, x, grid, padding_mode, align_corners, parts, framed, frames, gradients, corners, tables, arriving, sums,
+        width, pair, dx, dgrid,
     )  # fmt: skip
     parallel(_stretch_back, workers, images * parts, arguments)
     if parts > 1:
@@ -202,15 +202,15 @@ def backward(
 @kernel
 def _stretch_back(
     worker: int, item: int, dy: Array, x: Array, grid: Array, padding_mode: int, align_corners: bool, parts: int,
-    framed: Array, frames: Array, gradients: Array, corners: Array, tables: Array, arriving: Array, columns: Array,
-    sums: Array, width: Width, pair: Width, dx: Array, dgrid: Array,
+    framed: Array, frames: Array, gradients: Array, corners: Array, tables: Array, arriving: Array, sums: Array,
+    width: Width, pair: Width, dx: Array, dgrid: Array,
 ) -> None:  # fmt: skip
     """One of `parts` stretches of the points of one image."""
     channels, height, length = x.shape[1:]
-    points, single, double = dy.shape[2], lanes_of(width), lanes_of(pair)
+    points, single = dy.shape[2], lanes_of(width)
     stretch = (points + parts * BLOCK - 1) // (parts * BLOCK) * BLOCK
     frame, corner, table = frames[worker], corners[worker], tables[worker]
-    arrived, column, total = arriving[worker], columns[worker], sums[worker]
+    arrived, total = arriving[worker], sums[worker]
     origin, pitch = frame_origin(single, x), frame_pitch(length, single, x)
     n, part = item // parts, item % parts
     if framed[worker] < 0:
@@ -226,10 +226,8 @@ def _stretch_back(
         find_corners(grid, at, count, height, length, pitch, padding_mode, align_corners, corner, table)
         for i in range(0, count, lanes(x)):
             g = load_column_first(dy, n * channels * points + start + i, points, channels, count - i, width)
-            sides = weighted_twice(g, load(table, (LEFT, i)), load(table, (RIGHT, i)))
             store_tile(arrived, i * single, lanes(x), interleaved(g))
-            store_tile(column, i * double, lanes(x), interleaved(sides))
-        _spread(frame, gradient, origin, pitch * single, corner, table, count, arrived, column, total, width, pair)
+        _spread(frame, gradient, origin, pitch * single, corner, table, count, arrived, total, width, pair)
         _store_points(total, table, dgrid, at, count, width)
     if parts == 1:
         unframe_image(gradient, single, dx, n, width)
