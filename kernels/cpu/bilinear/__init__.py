@@ -46,76 +46,55 @@ from typing import Any
 
 import numpy as np
 
-from kernels.cpu.bilinear import pairs, pixels, planes, sample, spread
-from kernels.cpu.bilinear.places import BLOCK, PADDING, ROWS
+from kernels.cpu.bilinear import pairs, pixels, sample, spread
+from kernels.cpu.bilinear.places import BLOCK, PADDING
 from kernels.cpu.jit import Array, as_input
 from kernels.cpu.simd import VECTOR_BYTES, Width
-from kernels.cpu.team import get_num_threads, single_threaded_when_small
+from kernels.cpu.team import get_num_threads, single_threaded_when_small, workers_for
 
+# Up to so many channels, both corners of a row are one vector (`pairs`): a group of 4 channels at a time forward, and one
+# such group at most backward.
+FEW_FORWARD, FEW_BACKWARD = 7, 4
 
-def scratch(*rooms: tuple[tuple[int, ...], Any]) -> list[Array]:
-    """Arrays of these shapes and dtypes with undefined contents, which begin at multiples of VECTOR_BYTES."""
-    sizes = [-(-math.prod(shape) * np.dtype(dtype).itemsize // VECTOR_BYTES) * VECTOR_BYTES for shape, dtype in rooms]
-    memory = np.empty(sum(sizes) + VECTOR_BYTES, np.uint8)
-    start, arrays = -memory.ctypes.data % VECTOR_BYTES, []
-    for (shape, dtype), size in zip(rooms, sizes, strict=True):
-        arrays.append(np.ndarray(shape, dtype, memory, start))
-        start += size
-    return arrays
-
+PLACE = 30  # multiplications that finding the place of a point is worth
 
 _width = functools.cache(Width)
 
 
-def vector_width(channels: int, full: int) -> int:
-    """How many channels make a vector, where a register has `full` lanes."""
-    return 4 if channels <= 4 else full
+def _group(channels: int) -> tuple[Width, Width]:
+    """The width of a pixel of few channels, and of two."""
+    width = 1 if channels == 1 else 4
+    return _width(width), _width(2 * width)
 
 
-# Up to so many channels, lanes run along the points (`planes`). The backward adds to one pixel of one channel at a
-# time there, so that side by side 3 channels are faster.
-FEW_FORWARD, FEW_BACKWARD = 7, 4
-
-
-def _in_planes(x: Array, few: int) -> bool:
-    """Whether images have few channels and are large enough for squares of pixels."""
-    return x.shape[1] <= few and min(x.shape[2:]) > 1
-
-
-@single_threaded_when_small
 def forward(x: Array, grid: Array, padding_mode: str, align_corners: bool) -> Array:
     """See `kernels.bilinear.grid_sample_forward`."""
-    images, channels, height, length = x.shape
+    images, channels = x.shape[:2]
     outer = grid.shape[1:-1]
     y = np.empty((images, channels, math.prod(outer)), x.dtype)
     parts = max(1, min(4, 8 // max(images, 1)))
-    workers = min(get_num_threads(), max(1, images * parts))
+    workers = min(workers_for(grid.size // 2 * (PLACE + 8 * channels)), max(1, images * parts))
     arguments = as_input(x), as_input(grid), PADDING[padding_mode], align_corners, parts, workers
     if channels <= FEW_FORWARD:
-        width = 1 if channels == 1 else 4
-        pairs.forward(*arguments, _width(width), _width(2 * width), y)
+        pairs.forward(*arguments, *_group(channels), y)
     else:
-        sample.forward(*arguments, _width(vector_width(channels, VECTOR_BYTES // x.itemsize)), y)
+        sample.forward(*arguments, _width(VECTOR_BYTES // x.itemsize), y)
     return y.reshape(images, channels, *outer)
 
 
-@single_threaded_when_small
 def backward(dy: Array, x: Array, grid: Array, padding_mode: str, align_corners: bool) -> tuple[Array, Array]:
     """See `kernels.bilinear.grid_sample_backward`."""
-    images, channels, height, length = x.shape
+    images, channels = x.shape[:2]
     outer = grid.shape[1:-1]
     dx, dgrid = np.empty(x.shape, x.dtype), np.empty(grid.shape, grid.dtype)
     parts = 2 if images < 4 else 1
-    workers = min(get_num_threads(), max(1, images * parts))
-    full = VECTOR_BYTES // x.itemsize
-    given = as_input(dy).reshape(images, channels, math.prod(outer)), as_input(x), as_input(grid)
-    arguments = *given, PADDING[padding_mode], align_corners
+    workers = min(workers_for(grid.size // 2 * (PLACE + 16 * channels)), max(1, images * parts))
+    arrays = as_input(dy).reshape(images, channels, math.prod(outer)), as_input(x), as_input(grid)
+    arguments = *arrays, PADDING[padding_mode], align_corners, parts, workers
     if channels <= FEW_BACKWARD:
-        width = 1 if channels == 1 else 4
-        pairs.backward(*arguments, parts, workers, _width(width), _width(2 * width), dx, dgrid)
-        return dx, dgrid
-    width = vector_width(channels, full)
-    spread.backward(*arguments, parts, workers, _width(width), dx, dgrid)
+        pairs.backward(*arguments, *_group(channels), dx, dgrid)
+    else:
+        spread.backward(*arguments, _width(VECTOR_BYTES // x.itemsize), dx, dgrid)
     return dx, dgrid
 
 

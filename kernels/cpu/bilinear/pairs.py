@@ -41,7 +41,6 @@ from kernels.cpu.simd import (
     weighted_halves,
 )
 
-
 APART = 8
 
 
