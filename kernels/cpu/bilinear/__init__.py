@@ -42,7 +42,6 @@ turning tiles from channels to pixels and back. Channels beyond the second-level
 
 import functools
 import math
-from typing import Any
 
 import numpy as np
 
@@ -52,9 +51,8 @@ from kernels.cpu.jit import Array, as_input
 from kernels.cpu.simd import VECTOR_BYTES, Width
 from kernels.cpu.team import get_num_threads, single_threaded_when_small, workers_for
 
-# Up to so many channels, both corners of a row are one vector (`pairs`): a group of 4 channels at a time forward, and one
-# such group at most backward.
-FEW_FORWARD, FEW_BACKWARD = 7, 4
+# Fewer channels are taken by groups of 4, or 1, and both corners of a row in one load (`pairs`).
+MANY = 16
 
 PLACE = 30  # multiplications that finding the place of a point is worth
 
@@ -75,7 +73,7 @@ def forward(x: Array, grid: Array, padding_mode: str, align_corners: bool) -> Ar
     parts = max(1, min(4, 8 // max(images, 1)))
     workers = min(workers_for(grid.size // 2 * (PLACE + 8 * channels)), max(1, images * parts))
     arguments = as_input(x), as_input(grid), PADDING[padding_mode], align_corners, parts, workers
-    if channels <= FEW_FORWARD:
+    if channels < MANY:
         pairs.forward(*arguments, *_group(channels), y)
     else:
         sample.forward(*arguments, _width(VECTOR_BYTES // x.itemsize), y)
@@ -91,7 +89,7 @@ def backward(dy: Array, x: Array, grid: Array, padding_mode: str, align_corners:
     workers = min(workers_for(grid.size // 2 * (PLACE + 16 * channels)), max(1, images * parts))
     arrays = as_input(dy).reshape(images, channels, math.prod(outer)), as_input(x), as_input(grid)
     arguments = *arrays, PADDING[padding_mode], align_corners, parts, workers
-    if channels <= FEW_BACKWARD:
+    if channels < MANY:
         pairs.backward(*arguments, *_group(channels), dx, dgrid)
     else:
         spread.backward(*arguments, _width(VECTOR_BYTES // x.itemsize), dx, dgrid)

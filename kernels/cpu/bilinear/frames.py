@@ -97,13 +97,13 @@ def frame_image(x: Array, plane: int, channels: int, frame: Array, first: int, s
 
 
 @kernel
-def unframe_image(frame: Array, step: int, x: Array, n: int, width: Width) -> None:
-    """The inverse: fills image n of x."""
-    channels, height, length = x.shape[1:]
-    origin, pitch = frame_origin(step, x), frame_pitch(length, step, x)
+def unframe_image(frame: Array, first: int, step: int, x: Array, plane: int, channels: int, width: Width) -> None:
+    """The inverse: fills planes of x."""
+    height, length = x.shape[2:]
+    origin, pitch = first + frame_origin(step, x), frame_pitch(length, step, x)
     for row in range(height):
         for col in range(0, length, lanes(x)):
-            at, to = origin + ((row + 1) * pitch + col) * step, (n * channels * height + row) * length + col
+            at, to = origin + ((row + 1) * pitch + col) * step, (plane * height + row) * length + col
             in_planes(frame, at, step, x, to, height * length, channels, length - col, width)
 
 

@@ -45,6 +45,28 @@ APART = 8
 
 
 @kernel
+def frame_groups(x: Array, n: int, frame: Array, width: Width) -> None:
+    """Fills the frames of the groups of channels of image n, one behind the other."""
+    channels, height, length = x.shape[1:]
+    together = lanes_of(width)
+    size = frame_length(height, length, together, x)
+    for c in range(0, channels, together):
+        few = min(channels - c, together)
+        frame_image(x, n * channels + c, few, frame, c // together * size, together, width)
+
+
+@kernel
+def unframe_groups(frame: Array, x: Array, n: int, width: Width) -> None:
+    """The inverse: fills image n of x."""
+    channels, height, length = x.shape[1:]
+    together = lanes_of(width)
+    size = frame_length(height, length, together, x)
+    for c in range(0, channels, together):
+        few = min(channels - c, together)
+        unframe_image(frame, c // together * size, together, x, n * channels + c, few, width)
+
+
+@kernel
 def _between_rows(
     frame: Array, first: int, pitch: int, corner: Array, table: Array, count: int, rows: Array, pair: Width
 ) -> None:
@@ -91,23 +113,20 @@ def _stretch(
     points, together = y.shape[2], lanes_of(width)
     stretch = (points + parts * BLOCK - 1) // (parts * BLOCK) * BLOCK
     frame, corner, table, column = frames[worker], corners[worker], tables[worker], columns[worker]
-    size, pitch = frame_length(height, length, together, x), frame_pitch(length, together, x)
-    origin = frame_origin(together, x)
+    origin, across = frame_origin(together, x), frame_pitch(length, together, x)
+    size = frame_length(height, length, together, x)
     n, part = item // parts, item % parts
     if framed[worker] < 0:
         frame[:] = 0
     if framed[worker] != n:
-        for c in range(0, channels, together):
-            few = min(channels - c, together)
-            frame_image(x, n * channels + c, few, frame, c // together * size, together, width)
+        frame_groups(x, n, frame, width)
         framed[worker] = n
     for start in range(part * stretch, min(points, (part + 1) * stretch), BLOCK):
         count = min(BLOCK, points - start)
-        find_corners(
-            grid, 2 * (n * points + start), count, height, length, pitch, padding_mode, align_corners, corner, table
-        )
+        at = 2 * (n * points + start)
+        find_corners(grid, at, count, height, length, across, padding_mode, align_corners, False, corner, table)
         for c in range(0, channels, together):
-            _between_rows(frame, origin + c // together * size, pitch * together, corner, table, count, column, pair)
+            _between_rows(frame, origin + c // together * size, across * together, corner, table, count, column, pair)
             for i in range(0, count, lanes(x)):
                 both = separated(load_column(column, i * lanes_of(pair), lanes(x), pair))
                 between = weighted_halves(both, load(table, (LEFT, i)), load(table, (RIGHT, i)))
@@ -119,21 +138,22 @@ def _stretch(
 def _spread(
     frame: Array,
     gradient: Array,
-    origin: int,
+    first: int,
     pitch: int,
     corner: Array,
     table: Array,
     count: int,
     arrived: Array,
     sums: Array,
+    more: bool,
     width: Width,
     pair: Width,
 ) -> None:
     """Adds what arrives at `count` points to the framed gradient, and finds the derivatives by the place of each."""
     single, double = lanes_of(width), lanes_of(pair)
-    for first in range(APART):
-        for i in range(first, count, APART):
-            upper = origin + element(corner, i) * single
+    for begin in range(APART):
+        for i in range(begin, count, APART):
+            upper = first + element(corner, i) * single
             lower = upper + pitch
             up, down = broadcast_lanes(table, (UP, i), pair), broadcast_lanes(table, (DOWN, i), pair)
             left, right = broadcast_lanes(table, (LEFT, i), width), broadcast_lanes(table, (RIGHT, i), width)
@@ -144,7 +164,8 @@ def _spread(
             by_x = fma(down, both * below, up * (both * above))
             by_y = sides * below - sides * above
             by_x, by_y = second_half(by_x) - first_half(by_x), first_half(by_y) + second_half(by_y)
-            store(sums, i * double, concatenate(by_x, by_y))
+            total = concatenate(by_x, by_y)
+            store(sums, i * double, total + load_lanes(sums, i * double, pair) if more else total)
             store(gradient, upper, fma(up, sides, load_lanes(gradient, upper, pair)))
             store(gradient, lower, fma(down, sides, load_lanes(gradient, lower, pair)))
 
@@ -179,9 +200,10 @@ def backward(
     dx: Array,
     dgrid: Array,
 ) -> None:
-    """Fills dx like x (N, C <= width, H, W), and dgrid like the grid."""
-    images, _, height, length = x.shape
-    size = frame_length(height, length, lanes_of(width), x)
+    """Fills dx like x and dgrid like the grid."""
+    images, channels, height, length = x.shape
+    groups = (channels + lanes_of(width) - 1) // lanes_of(width)
+    size = groups * frame_length(height, length, lanes_of(width), x)
     framed = np.full(workers, -1)
     frames = rooms(workers, size, x)
     gradients = rooms(workers if parts == 1 else images * parts, size, x)  # of a worker's image, or of each stretch
@@ -210,30 +232,34 @@ def _stretch_back(
     stretch = (points + parts * BLOCK - 1) // (parts * BLOCK) * BLOCK
     frame, corner, table = frames[worker], corners[worker], tables[worker]
     arrived, total = arriving[worker], sums[worker]
-    origin, pitch = frame_origin(single, x), frame_pitch(length, single, x)
+    origin, across = frame_origin(single, x), frame_pitch(length, single, x)
+    size = frame_length(height, length, single, x)
     n, part = item // parts, item % parts
     if framed[worker] < 0:
         frame[:] = 0
     if framed[worker] != n:
-        frame_image(x, n * channels, channels, frame, 0, single, width)
+        frame_groups(x, n, frame, width)
         framed[worker] = n
     gradient = gradients[worker if parts == 1 else item]
     gradient[:] = 0
     for start in range(part * stretch, min(points, (part + 1) * stretch), BLOCK):
         count = min(BLOCK, points - start)
         at = 2 * (n * points + start)
-        find_corners(grid, at, count, height, length, pitch, padding_mode, align_corners, corner, table)
-        for i in range(0, count, lanes(x)):
-            g = load_column_first(dy, n * channels * points + start + i, points, channels, count - i, width)
-            store_tile(arrived, i * single, lanes(x), interleaved(g))
-        _spread(frame, gradient, origin, pitch * single, corner, table, count, arrived, total, width, pair)
+        find_corners(grid, at, count, height, length, across, padding_mode, align_corners, True, corner, table)
+        for c in range(0, channels, single):
+            for i in range(0, count, lanes(x)):
+                here = (n * channels + c) * points + start + i
+                g = load_column_first(dy, here, points, channels - c, count - i, width)
+                store_tile(arrived, i * single, lanes(x), interleaved(g))
+            first = origin + c // single * size
+            _spread(frame, gradient, first, across * single, corner, table, count, arrived, total, c > 0, width, pair)
         _store_points(total, table, dgrid, at, count, width)
     if parts == 1:
-        unframe_image(gradient, single, dx, n, width)
+        unframe_groups(gradient, dx, n, width)
 
 
 @kernel
 def _unframe_parts(worker: int, n: int, parts: int, gradients: Array, width: Width, dx: Array) -> None:
     """The gradient of one image: the sum of those of its stretches."""
     add_parts(gradients, n * parts, parts)
-    unframe_image(gradients[n * parts], lanes_of(width), dx, n, width)
+    unframe_groups(gradients[n * parts], dx, n, width)

@@ -32,11 +32,9 @@ from kernels.cpu.simd import (
 BLOCK = 64  # points whose places are found at once, a multiple of the lanes of every vector
 
 # Rows of the table of a block: the weights of the columns left and right of the point, and of the rows above and below
-# it; the derivatives of its place, in pixels, by its coordinates.
+# it; the derivatives of its place, in pixels, by its coordinates, which only gradients need.
 LEFT, RIGHT, UP, DOWN, SLOPE_X, SLOPE_Y = range(6)
 ROWS = 6
-
-X, Y, X_SLOPE, Y_SLOPE = range(4)  # rows of the table of the places themselves, and of their derivatives
 
 ZEROS, BORDER, REFLECTION = range(3)
 PADDING = {"zeros": ZEROS, "border": BORDER, "reflection": REFLECTION}
@@ -94,19 +92,6 @@ def _places(
 
 
 @kernel
-def find_places(
-    grid: Array, at: int, count: int, height: int, width: int, padding_mode: int, align_corners: bool, table: Array
-) -> None:
-    """Fills `table` (4, BLOCK) with x, y and their derivatives for `count` points (x, y), which begin at grid[at]."""
-    for i in range(0, count, lanes(grid)):
-        x, y, slope_x, slope_y = _places(grid, at + 2 * i, count - i, height, width, padding_mode, align_corners)
-        store(table, (X, i), x)
-        store(table, (Y, i), y)
-        store(table, (X_SLOPE, i), slope_x)
-        store(table, (Y_SLOPE, i), slope_y)
-
-
-@kernel
 def find_corners(
     grid: Array,
     at: int,
@@ -116,6 +101,7 @@ def find_corners(
     pitch: int,
     padding_mode: int,
     align_corners: bool,
+    slopes: bool,
     corner: Array,
     table: Array,
 ) -> None:
@@ -138,8 +124,9 @@ def find_corners(
         store(table, (RIGHT, i), right)
         store(table, (UP, i), up)
         store(table, (DOWN, i), down)
-        store(table, (SLOPE_X, i), slope_x)
-        store(table, (SLOPE_Y, i), slope_y)
+        if slopes:
+            store(table, (SLOPE_X, i), slope_x)
+            store(table, (SLOPE_Y, i), slope_y)
 
 
 @kernel

@@ -75,9 +75,8 @@ def _stretch(
         framed[worker] = n
     for start in range(part * stretch, min(points, (part + 1) * stretch), BLOCK):
         count = min(BLOCK, points - start)
-        find_corners(
-            grid, 2 * (n * points + start), count, height, length, pitch, padding_mode, align_corners, corner, table
-        )
+        at = 2 * (n * points + start)
+        find_corners(grid, at, count, height, length, pitch, padding_mode, align_corners, False, corner, table)
         for i in range(0, count, lanes(x)):
             here = min(lanes(x), count - i)
             _sample(frame, origin, step, pitch, corner, table, i, here, out, width)

@@ -164,7 +164,7 @@ def _stretch(
     for start in range(part * stretch, min(points, (part + 1) * stretch), BLOCK):
         count = min(BLOCK, points - start)
         at = 2 * (n * points + start)
-        find_corners(grid, at, count, height, length, pitch, padding_mode, align_corners, corner, table)
+        find_corners(grid, at, count, height, length, pitch, padding_mode, align_corners, True, corner, table)
         for i in range(0, count, lanes(x)):
             here = n * channels * points + start + i
             side_by_side(dy, here, points, channels, count - i, block, i * step, step, width)
@@ -173,7 +173,7 @@ def _stretch(
         _add_up(sums_y, lanes_of(width))
         _store_points(sums_x, sums_y, table, dgrid, at, count)
     if parts == 1:
-        unframe_image(gradient, step, dx, n, width)
+        unframe_image(gradient, 0, step, dx, n * channels, channels, width)
 
 
 @kernel
@@ -182,4 +182,5 @@ def _unframe_parts(
 ) -> None:  # fmt: skip
     """The gradient of one image: the sum of those of its stretches."""
     add_parts(gradients, n * parts, parts)
-    unframe_image(gradients[n * parts], step, dx, n, width)
+    channels = dx.shape[1]
+    unframe_image(gradients[n * parts], 0, step, dx, n * channels, channels, width)
