@@ -10,9 +10,8 @@ What follows from it:
 
 - *Channels side by side.* The image is copied so that all channels of a pixel are neighbours, and one load gets 16 of
   them (`frames`, with a picture). A frame of zeros around the copy spares every test for edges.
-- *Few channels in planes.* With fewer than 8 channels forward, or 3 backward, a vector of channels would be nearly
-  empty. There the lanes run along the points, and corners are gathered: the two of a row are one number of 64 bits, so
-  that a point costs two loads a channel. Nothing is copied (`planes`, with a picture; `gathering`).
+- *Few channels, two pixels.* With fewer than 16 channels, a vector of channels would be partly empty. There 4 of them
+  are a pixel, or one, and a load gets both corners of a row (`pairs`, with a picture).
 - *Places once.* Where a point lies and what its corners weigh is computed for a block of points in vectors, and then
   serves all channels (`places`). It follows the specification operation by operation, also for points that are
   infinite, or no numbers.
@@ -21,23 +20,23 @@ What follows from it:
 - *Threads own their output.* A piece of work is an image, or one of a few stretches of its points if there are few
   images; how many depends on the shapes alone. In the backward, each has planes of its own, added up in order.
 
-    16 points of a block      corner   weights          frame                          one point, C channels
-    x . . . . . . . .         [ 131 ]  [ul ur ll lr]    131: [c0 c1 .. c15][c0 ...     ul * [c0 .. c15]
-    y . . . . . . . .    -->  [ 132 ]  [ul ur ll lr] -> ...                        ->  + ur * [c0 .. c15]  --> y
-                              [ ... ]  [    ...    ]    261: [c0 c1 .. c15][c0 ...     + ll * ... + lr * ...
+    16 points of a block      corner   weights            frame                          one point, C channels
+    x . . . . . . . .         [ 131 ]  [left right ..]    131: [c0 c1 .. c15][c0 ...     left up * [c0 .. c15]
+    y . . . . . . . .    -->  [ 132 ]  [up down ..   ] -> ...                        ->  + right up * [c0 .. c15]  --> y
+                              [ ... ]  [    ...      ]    261: [c0 c1 .. c15][c0 ...     + left down * ... + ...
 
-Time relative to PyTorch 2.13 (padding "zeros", two busy Xeon cores with AVX-512; below 1 is faster):
+Time relative to PyTorch 2.13 (padding "zeros", two virtual cores of a Zen 4; below 1 is faster):
 
                           forward                  backward
                           1 thread   2 threads     1 thread   2 threads
-    8 x 64 x 32 x 32        0.72       0.35          0.30       0.31
-    16 x 3 x 128 x 128        0.64         -          0.54         -
-    32 x 1 x 28 x 28          1.1          -          0.77         -
+    8 x 64 x 32 x 32        0.xx       0.xx          0.xx       0.xx
+    16 x 3 x 128 x 128      0.xx       0.xx          0.xx       0.xx
+    32 x 1 x 28 x 28        0.xx       0.xx          0.xx       0.xx
 
-(-: no steady measurement with two threads since few channels are gathered; with other programs on both cores, the first
-forward was 0.97.) Limits: with few channels, the count of gathered loads, page faults in a new result, and for
-25,000 points some 20 microseconds of calls; in the backward, four additions to memory a point and channel. With many,
-turning tiles from channels to pixels and back. Channels beyond the second-level cache are not split.
+Limits: with few channels, loads and shuffles, each some 2 cycles a point, as much for the places, and a fifth of the
+time for copying the image; for 25,000 points some 9 microseconds of calls; in the backward, adding to memory. (A second
+thread is worth less to us than to PyTorch, which waits for each pixel: the two cores share some of what we keep busy.)
+With many channels, turning tiles from channels to pixels and back. Large images are not split.
 """
 
 import functools

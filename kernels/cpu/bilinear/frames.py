@@ -1,15 +1,15 @@
 """Images with the channels of a pixel side by side, in a frame of zeros.
 
-                    W + 2 pixels
-              0 0 0 0 0 0 0 0 0 0 0 0
-              0 . . . . . . . . . . 0      A pixel is a run of `step` numbers: its channels, filled up with zeros to a
-    H + 3     0 . . . . . . . . . . 0      multiple of the vector's width. So one load gives all channels of a corner,
-    pixels    0 . . . . . . . . . . 0      or 16 of them, and the four corners of every point exist: whoever samples
-              0 0 0 0 0 0 0 0 0 0 0 0      needs no test at the edges.
-              0 0 0 0 0 0 0 0 0 0 0 0      Points that read nothing at all are sent to the last two rows.
+              0 0 0 0 0 0 0 0 0 0 0 0 0
+              . . . . . . . . . . 0 0 0     A pixel is a run of `step` numbers: its channels, filled up with zeros to a
+    H + 3     . . . . . . . . . . 0 0 0     multiple of the vector's width. So one load gives all channels of a corner,
+    rows      . . . . . . . . . . 0 0 0     or 16 of them, and the four corners of every point exist: whoever samples
+              0 0 0 0 0 0 0 0 0 0 0 0 0     needs no test at the edges. The zeros that end a row are also to the left
+              0 0 0 0 0 0 0 0 0 0 0 0 0     of the next one. Points that read nothing at all are sent below the image.
+              |-- pitch >= W + 1 ---->|
 
-Vectors are 4 channels wide for up to 4 channels, and a whole register for more. Between planes and channels side by
-side, whole tiles of numbers change places in registers.
+Rows begin at multiples of a vector: a store that lies in two lines of the cache costs two. Between planes and channels
+side by side, whole tiles of numbers change places in registers.
 """
 
 import numpy as np

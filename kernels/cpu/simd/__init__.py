@@ -52,7 +52,6 @@ from kernels.cpu.simd.maps import (
     store_grid,
     sum_vectors,
     weighted_halves,
-    weighted_twice,
 )
 from kernels.cpu.simd.memory import (
     broadcast,
@@ -126,10 +125,11 @@ __all__ = [
     "alternate", "any_lane", "astype", "bits", "both_ways", "broadcast", "broadcast_lanes", "concatenate",
     "each_column", "each_row", "element", "evens", "first_half", "floor", "fma", "gather", "get", "inner_fma_at",
     "interleave_high", "interleave_low", "interleaved", "lane_fma_at", "lane_fma_first", "lanes", "lanes_of", "load",
-    "load_column", "load_column_first", "load_first", "load_grid", "load_lanes", "load_rows_at", "load_square", "load_tile", "load_wide",
-    "mask_bits", "maximum", "minimum", "odds", "outer_differences", "outer_fma", "outer_fma_at", "places",
-    "places_like", "plus", "popcount", "prefetch", "product", "put", "ramp", "remainder", "rows_from", "second_half",
-    "separated", "shift_in", "shuffle", "splat", "sqrt", "store", "store_first", "store_grid", "store_rows_at",
-    "store_square", "store_tile", "store_tile_at", "store_tile_first", "store_wide", "stream", "sum_vectors",
-    "to_even", "total", "transpose", "truncate", "weighted_halves", "weighted_twice", "where", "zero_lanes", "zeros",
+    "load_column", "load_column_first", "load_first", "load_grid", "load_lanes", "load_rows_at", "load_square",
+    "load_tile", "load_wide", "mask_bits", "maximum", "minimum", "odds", "outer_differences", "outer_fma",
+    "outer_fma_at", "places", "places_like", "plus", "popcount", "prefetch", "product", "put", "ramp", "remainder",
+    "rows_from", "second_half", "separated", "shift_in", "shuffle", "splat", "sqrt", "store", "store_first",
+    "store_grid", "store_rows_at", "store_square", "store_tile", "store_tile_at", "store_tile_first", "store_wide",
+    "stream", "sum_vectors", "to_even", "total", "transpose", "truncate", "weighted_halves", "where", "zero_lanes",
+    "zeros",
 ]  # fmt: skip

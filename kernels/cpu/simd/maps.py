@@ -140,18 +140,3 @@ def weighted_halves(typing_context: Any, tile: Any, v: Any, w: Any) -> Any:
         return packed(builder, half, sums)
 
     return half(tile, v, w), generate
-
-
-@intrinsic
-def weighted_twice(typing_context: Any, tile: Any, v: Any, w: Any) -> Any:
-    """The adjoint of `weighted_halves`: all rows times v, and then all rows times w."""
-    if not isinstance(tile, TileType) or not v == w == tile.vector:
-        return None
-    double = TileType(tile.vector, 2 * tile.rows, tile.cols)
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        rows = vectors_of(builder, tile, arguments[0])
-        products = [[builder.fmul(x, weight) for x in row] for weight in arguments[1:] for row in rows]
-        return packed(builder, double, products)
-
-    return double(tile, v, w), generate
