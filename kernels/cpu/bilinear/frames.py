@@ -29,14 +29,16 @@ from kernels.cpu.simd import (
     store_tile,
 )
 
+LINE = 64  # bytes of a line of the cache, and of the longest vector
+
 
 @kernel
 def rooms(count: int, length: int, like: Array) -> Array:
-    """(count, length): undefined numbers, in rows that are whole vectors and begin where a line of the cache does."""
-    size = lanes(like)
+    """(count, length): undefined numbers, of which each row has lines of the cache, and so one thread, to itself."""
+    size = LINE // like.itemsize
     across = (length + size - 1) // size * size
     memory = np.empty(count * across + size, like.dtype)
-    start = -(memory.ctypes.data // memory.itemsize) % size
+    start = -(memory.ctypes.data // like.itemsize) % size
     return memory[start : start + count * across].reshape(count, across)
 
 

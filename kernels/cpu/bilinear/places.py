@@ -36,6 +36,8 @@ BLOCK = 64  # points whose places are found at once, a multiple of the lanes of 
 LEFT, RIGHT, UP, DOWN, SLOPE_X, SLOPE_Y = range(6)
 ROWS = 6
 
+PIXEL = np.zeros(1, np.int32)  # pixels are numbered in its dtype
+
 ZEROS, BORDER, REFLECTION = range(3)
 PADDING = {"zeros": ZEROS, "border": BORDER, "reflection": REFLECTION}
 

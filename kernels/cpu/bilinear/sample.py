@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from kernels.cpu.bilinear.frames import frame_image, frame_length, frame_origin, frame_pitch, in_planes, rooms
-from kernels.cpu.bilinear.places import BLOCK, DOWN, LEFT, RIGHT, ROWS, UP, find_corners
+from kernels.cpu.bilinear.frames import LINE, frame_image, frame_length, frame_origin, frame_pitch, in_planes, rooms
+from kernels.cpu.bilinear.places import BLOCK, DOWN, LEFT, PIXEL, RIGHT, ROWS, UP, find_corners
 from kernels.cpu.jit import Array, kernel
 from kernels.cpu.parallel import parallel
 from kernels.cpu.simd import Width, broadcast_lanes, element, fma, lanes, lanes_of, load_lanes, store
@@ -47,9 +47,9 @@ def forward(
     """Fills y (N, C, points)."""
     channels, height, length = x.shape[1:]
     step = (channels + lanes_of(width) - 1) // lanes_of(width) * lanes_of(width)
-    framed = np.full(workers, -1)
+    framed = np.full((workers, LINE), -1)  # which image is in the frame of a worker
     frames = rooms(workers, frame_length(height, length, step, x), x)
-    corners = np.empty((workers, BLOCK), np.int32)
+    corners = rooms(workers, BLOCK, PIXEL)
     tables = rooms(workers * ROWS, BLOCK, x).reshape(workers, ROWS, BLOCK)
     outs = rooms(workers, lanes(x) * step, x)
     arguments = x, grid, padding_mode, align_corners, parts, framed, frames, corners, tables, outs, step, width, y
@@ -68,11 +68,11 @@ def _stretch(
     frame, corner, table, out = frames[worker], corners[worker], tables[worker], outs[worker]
     origin, pitch = frame_origin(step, x), frame_pitch(length, step, x)
     n, part = item // parts, item % parts
-    if framed[worker] < 0:
+    if framed[worker, 0] < 0:
         frame[:] = 0
-    if framed[worker] != n:
+    if framed[worker, 0] != n:
         frame_image(x, n * channels, channels, frame, 0, step, width)
-        framed[worker] = n
+        framed[worker, 0] = n
     for start in range(part * stretch, min(points, (part + 1) * stretch), BLOCK):
         count = min(BLOCK, points - start)
         at = 2 * (n * points + start)

@@ -13,6 +13,7 @@ Points share corners, so the order in which they are added is fixed: an item of 
 import numpy as np
 
 from kernels.cpu.bilinear.frames import (
+    LINE,
     add_parts,
     frame_image,
     frame_length,
@@ -22,7 +23,7 @@ from kernels.cpu.bilinear.frames import (
     side_by_side,
     unframe_image,
 )
-from kernels.cpu.bilinear.places import BLOCK, DOWN, LEFT, RIGHT, ROWS, SLOPE_X, SLOPE_Y, UP, find_corners
+from kernels.cpu.bilinear.places import BLOCK, DOWN, LEFT, PIXEL, RIGHT, ROWS, SLOPE_X, SLOPE_Y, UP, find_corners
 from kernels.cpu.jit import Array, kernel
 from kernels.cpu.parallel import parallel
 from kernels.cpu.simd import (
@@ -124,10 +125,10 @@ def backward(
     images, channels, height, length = x.shape
     step = (channels + lanes_of(width) - 1) // lanes_of(width) * lanes_of(width)
     size = frame_length(height, length, step, x)
-    framed = np.full(workers, -1)
+    framed = np.full((workers, LINE), -1)  # which image is in the frame of a worker
     frames = rooms(workers, size, x)
     gradients = rooms(workers if parts == 1 else images * parts, size, x)  # of a worker's image, or of each stretch
-    corners = np.empty((workers, BLOCK), np.int32)
+    corners = rooms(workers, BLOCK, PIXEL)
     tables = rooms(workers * ROWS, BLOCK, x).reshape(workers, ROWS, BLOCK)
     blocks = rooms(workers, (BLOCK + lanes(x)) * step, x)
     sums = rooms(workers * 2, BLOCK * lanes_of(width), x).reshape(workers, 2, BLOCK * lanes_of(width))
@@ -154,11 +155,11 @@ def _stretch(
     sums_x, sums_y = sums[worker, 0], sums[worker, 1]
     origin, pitch = frame_origin(step, x), frame_pitch(length, step, x)
     n, part = item // parts, item % parts
-    if framed[worker] < 0:
+    if framed[worker, 0] < 0:
         frame[:] = 0
-    if framed[worker] != n:
+    if framed[worker, 0] != n:
         frame_image(x, n * channels, channels, frame, 0, step, width)
-        framed[worker] = n
+        framed[worker, 0] = n
     gradient = gradients[worker if parts == 1 else item]
     gradient[:] = 0
     for start in range(part * stretch, min(points, (part + 1) * stretch), BLOCK):
