@@ -598,6 +598,21 @@ def test_maps_multiply_a_tile_by_a_matrix_on_either_side(dtype):
 
 
 @kernel
+def weighted(a, out):
+    n = simd.lanes(a)
+    tile = simd.load_tile(a, 0, n, 4, 1)
+    simd.store_tile(out, 0, n, simd.weighted_halves(tile, simd.load(a, 4 * n), simd.load(a, 5 * n)))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_the_halves_of_a_tile_are_added_with_weights(dtype):
+    a = np.random.default_rng(0).integers(-9, 9, (6, count(dtype))).astype(dtype)
+    out = np.zeros((2, count(dtype)), dtype)
+    weighted(a, out)
+    assert_same(out, a[:2] * a[4] + a[2:4] * a[5])
+
+
+@kernel
 def stored_wrongly(a, out):
     simd.store_grid(out, 0, 2, 2, simd.load_grid(a, 0, 2, 2, 2, 2))
 
@@ -605,6 +620,28 @@ def stored_wrongly(a, out):
 def test_a_grid_is_not_stored_as_another_dtype():
     with pytest.raises((NumbaError, TypeError), match="store_grid: cannot put"):
         stored_wrongly(np.zeros(99, np.float32), np.zeros(99, np.float64))
+
+
+# --- widths -----------------------------------------------------------------------------------------------------------
+
+
+@kernel
+def column_first(a, rows, columns, out, width):
+    tile = simd.load_column_first(a, 0, a.shape[1], rows, columns, width)
+    simd.store_tile(out, 0, simd.lanes(a), tile)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_a_column_is_loaded_with_zeros_behind_its_edges(dtype):
+    n = count(dtype)
+    a = numbers(dtype, (4, n + 1))
+    for rows in (0, 1, 3, 4, 9):
+        for columns in (-1, 0, 1, n - 1, n, n + 5):
+            out = np.ones((4, n), dtype)
+            column_first(a, rows, columns, out, simd.Width(4))
+            want = np.zeros((4, n), dtype)
+            want[:rows, : max(columns, 0)] = a[:rows, :n][:, : max(columns, 0)]
+            assert_same(out, want)
 
 
 # --- what cannot be compiled ------------------------------------------------------------------------------------------

@@ -10,9 +10,8 @@ What follows from it:
 
 - *Channels side by side.* The image is copied so that all channels of a pixel are neighbours, and one load gets 16 of
   them (`frames`, with a picture). A frame of zeros around the copy spares every test for edges.
-- *Few channels in planes.* With fewer than 8 channels forward, or 3 backward, a vector of channels would be nearly
-  empty. There the lanes run along the points, and corners are gathered: the two of a row are one number of 64 bits, so
-  that a point costs two loads a channel. Nothing is copied (`planes`, with a picture; `gathering`).
+- *Few channels, two pixels.* With fewer than 16 channels, a vector of channels would be partly empty. There 4 of them
+  are a pixel, or one, and a load gets both corners of a row (`pairs`, with a picture).
 - *Places once.* Where a point lies and what its corners weigh is computed for a block of points in vectors, and then
   serves all channels (`places`). It follows the specification operation by operation, also for points that are
   infinite, or no numbers.
@@ -21,138 +20,79 @@ What follows from it:
 - *Threads own their output.* A piece of work is an image, or one of a few stretches of its points if there are few
   images; how many depends on the shapes alone. In the backward, each has planes of its own, added up in order.
 
-    16 points of a block      corner   weights          frame                          one point, C channels
-    x . . . . . . . .         [ 131 ]  [ul ur ll lr]    131: [c0 c1 .. c15][c0 ...     ul * [c0 .. c15]
-    y . . . . . . . .    -->  [ 132 ]  [ul ur ll lr] -> ...                        ->  + ur * [c0 .. c15]  --> y
-                              [ ... ]  [    ...    ]    261: [c0 c1 .. c15][c0 ...     + ll * ... + lr * ...
+    16 points of a block      corner   weights            frame                          one point, C channels
+    x . . . . . . . .         [ 131 ]  [left right ..]    131: [c0 c1 .. c15][c0 ...     left up * [c0 .. c15]
+    y . . . . . . . .    -->  [ 132 ]  [up down ..   ] -> ...                        ->  + right up * [c0 .. c15]  --> y
+                              [ ... ]  [    ...      ]    261: [c0 c1 .. c15][c0 ...     + left down * ... + ...
 
-Time relative to PyTorch 2.13 (padding "zeros", two busy Xeon cores with AVX-512; below 1 is faster):
+Time relative to PyTorch 2.13 (padding "zeros", two virtual cores of a Zen 4; below 1 is faster; with two threads on a
+machine that others use, too):
 
                           forward                  backward
                           1 thread   2 threads     1 thread   2 threads
-    8 x 64 x 32 x 32        0.72       0.35          0.30       0.31
-    16 x 3 x 128 x 128        0.64         -          0.54         -
-    32 x 1 x 28 x 28          1.1          -          0.77         -
+    8 x 64 x 32 x 32        0.47       0.26          0.20     0.2 - 0.6
+    16 x 3 x 128 x 128      0.44     0.5 - 0.7       0.31     0.3 - 0.6
+    32 x 1 x 28 x 28        0.71       1.0           0.64     0.7 - 0.8
 
-(-: no steady measurement with two threads since few channels are gathered; with other programs on both cores, the first
-forward was 0.97.) Limits: with few channels, the count of gathered loads, page faults in a new result, and for
-25,000 points some 20 microseconds of calls; in the backward, four additions to memory a point and channel. With many,
-turning tiles from channels to pixels and back. Channels beyond the second-level cache are not split.
+Limits: with few channels, loads and shuffles, each some 2 cycles a point, as much for the places, and a fifth of the
+time for copying the image; for 25,000 points some 9 microseconds of calls; in the backward, adding to memory. (A second
+thread is worth less to us than to PyTorch, which waits for each pixel: the two cores share some of what we keep busy.)
+With many channels, turning tiles from channels to pixels and back. Large images are not split.
 """
 
+import functools
 import math
-from typing import Any
 
 import numpy as np
 
-from kernels.cpu.bilinear import frames, pixels, planes, sample, spread
-from kernels.cpu.bilinear.places import BLOCK, PADDING, ROWS
+from kernels.cpu.bilinear import pairs, pixels, sample, spread
+from kernels.cpu.bilinear.places import BLOCK, PADDING
 from kernels.cpu.jit import Array, as_input
 from kernels.cpu.simd import VECTOR_BYTES, Width
-from kernels.cpu.team import get_num_threads, single_threaded_when_small
+from kernels.cpu.team import get_num_threads, single_threaded_when_small, workers_for
+
+# Fewer channels are taken by groups of 4, or 1, and both corners of a row in one load (`pairs`).
+MANY = 16
+
+PLACE = 30  # multiplications that finding the place of a point is worth
+
+_width = functools.cache(Width)
 
 
-def aligned(shape: tuple[int, ...], dtype: Any) -> Array:
-    """An array with undefined contents that begins at a multiple of VECTOR_BYTES, so that vectors lie in one line."""
-    kind = np.dtype(dtype)
-    room = np.empty(math.prod(shape) * kind.itemsize + VECTOR_BYTES, np.uint8)
-    start = -room.ctypes.data % VECTOR_BYTES
-    return room[start : start + math.prod(shape) * kind.itemsize].view(kind).reshape(shape)
+def _group(channels: int) -> tuple[Width, Width]:
+    """The width of a pixel of few channels, and of two."""
+    width = 1 if channels == 1 else 4
+    return _width(width), _width(2 * width)
 
 
-# Up to so many channels, lanes run along the points (`planes`). The backward adds to one pixel of one channel at a
-# time there, so that side by side 3 channels are faster.
-FEW_FORWARD, FEW_BACKWARD = 7, 2
-
-
-def _in_planes(x: Array, few: int) -> bool:
-    """Whether images have few channels and are large enough for squares of pixels."""
-    return x.shape[1] <= few and min(x.shape[2:]) > 1
-
-
-@single_threaded_when_small
 def forward(x: Array, grid: Array, padding_mode: str, align_corners: bool) -> Array:
     """See `kernels.bilinear.grid_sample_forward`."""
-    images, channels, height, length = x.shape
+    images, channels = x.shape[:2]
     outer = grid.shape[1:-1]
     y = np.empty((images, channels, math.prod(outer)), x.dtype)
-    if _in_planes(x, FEW_FORWARD):
-        places = np.empty((get_num_threads(), 4, BLOCK), x.dtype)
-        planes.forward(as_input(x), as_input(grid), PADDING[padding_mode], align_corners, places, y)
-        return y.reshape(images, channels, *outer)
     parts = max(1, min(4, 8 // max(images, 1)))
-    workers = min(get_num_threads(), max(1, images * parts))
-    full = VECTOR_BYTES // x.itemsize
-    width = frames.vector_width(channels, full)
-    step = -(-channels // width) * width
-    sample.forward(
-        as_input(x),
-        as_input(grid),
-        PADDING[padding_mode],
-        align_corners,
-        parts,
-        aligned((workers, frames.frame_length(height, length, step, full)), x.dtype),
-        np.full(workers, -1),
-        aligned((workers, BLOCK), np.int32),
-        aligned((workers, ROWS, BLOCK), x.dtype),
-        aligned((workers, full * step), x.dtype),
-        aligned((workers, full * width), x.dtype),
-        step,
-        Width(width),
-        y,
-    )
+    workers = min(workers_for(grid.size // 2 * (PLACE + 8 * channels)), max(1, images * parts))
+    arguments = as_input(x), as_input(grid), PADDING[padding_mode], align_corners, parts, workers
+    if channels < MANY:
+        pairs.forward(*arguments, *_group(channels), y)
+    else:
+        sample.forward(*arguments, _width(VECTOR_BYTES // x.itemsize), y)
     return y.reshape(images, channels, *outer)
 
 
-@single_threaded_when_small
 def backward(dy: Array, x: Array, grid: Array, padding_mode: str, align_corners: bool) -> tuple[Array, Array]:
     """See `kernels.bilinear.grid_sample_backward`."""
-    images, channels, height, length = x.shape
+    images, channels = x.shape[:2]
     outer = grid.shape[1:-1]
     dx, dgrid = np.empty(x.shape, x.dtype), np.empty(grid.shape, grid.dtype)
     parts = 2 if images < 4 else 1
-    if _in_planes(x, FEW_BACKWARD):
-        gradients = np.empty((parts, *x.shape), x.dtype)
-        workers = min(get_num_threads(), max(1, images * parts))
-        full = VECTOR_BYTES // x.itemsize
-        planes.backward(
-            as_input(dy).reshape(images, channels, math.prod(outer)),
-            as_input(x),
-            as_input(grid),
-            PADDING[padding_mode],
-            align_corners,
-            aligned((workers, 4, BLOCK), x.dtype),
-            aligned((workers, full), np.int32),
-            aligned((workers, 4, full), x.dtype),
-            gradients.reshape(parts, x.size),
-            dgrid,
-        )
-        return (gradients[0] if parts == 1 else np.add(*gradients)), dgrid
-    workers = min(get_num_threads(), max(1, images * parts))
-    full = VECTOR_BYTES // x.itemsize
-    width = frames.vector_width(channels, full)
-    step = -(-channels // width) * width
-    framed = frames.frame_length(height, length, step, full)
-    spread.backward(
-        as_input(dy).reshape(images, channels, math.prod(outer)),
-        as_input(x),
-        as_input(grid),
-        PADDING[padding_mode],
-        align_corners,
-        parts,
-        aligned((workers, framed), x.dtype),
-        np.full(workers, -1),
-        aligned((workers if parts == 1 else images * parts, framed), x.dtype),
-        aligned((workers, BLOCK), np.int32),
-        aligned((workers, ROWS, BLOCK), x.dtype),
-        aligned((workers, (BLOCK + full) * step), x.dtype),
-        aligned((workers, 2, BLOCK * width), x.dtype),
-        aligned((workers, full * width), x.dtype),
-        step,
-        Width(width),
-        dx,
-        dgrid,
-    )
+    workers = min(workers_for(grid.size // 2 * (PLACE + 16 * channels)), max(1, images * parts))
+    arrays = as_input(dy).reshape(images, channels, math.prod(outer)), as_input(x), as_input(grid)
+    arguments = *arrays, PADDING[padding_mode], align_corners, parts, workers
+    if channels < MANY:
+        pairs.backward(*arguments, *_group(channels), dx, dgrid)
+    else:
+        spread.backward(*arguments, _width(VECTOR_BYTES // x.itemsize), dx, dgrid)
     return dx, dgrid
 
 

@@ -31,12 +31,12 @@ from kernels.cpu.simd import (
 
 BLOCK = 64  # points whose places are found at once, a multiple of the lanes of every vector
 
-# Rows of the table of a block: the weights of the four corners; how far the point lies behind the upper left corner,
-# from 0 to 1 along either axis; the derivatives of its place, in pixels, by its coordinates.
-UPPER_LEFT, UPPER_RIGHT, LOWER_LEFT, LOWER_RIGHT, RIGHT, DOWN, SLOPE_X, SLOPE_Y = range(8)
-ROWS = 8
+# Rows of the table of a block: the weights of the columns left and right of the point, and of the rows above and below
+# it; the derivatives of its place, in pixels, by its coordinates, which only gradients need.
+LEFT, RIGHT, UP, DOWN, SLOPE_X, SLOPE_Y = range(6)
+ROWS = 6
 
-X, Y, X_SLOPE, Y_SLOPE = range(4)  # rows of the table of the places themselves, and of their derivatives
+PIXEL = np.zeros(1, np.int32)  # pixels are numbered in its dtype
 
 ZEROS, BORDER, REFLECTION = range(3)
 PADDING = {"zeros": ZEROS, "border": BORDER, "reflection": REFLECTION}
@@ -94,35 +94,24 @@ def _places(
 
 
 @kernel
-def find_places(
-    grid: Array, at: int, count: int, height: int, width: int, padding_mode: int, align_corners: bool, table: Array
-) -> None:
-    """Fills `table` (4, BLOCK) with x, y and their derivatives for `count` points (x, y), which begin at grid[at]."""
-    for i in range(0, count, lanes(grid)):
-        x, y, slope_x, slope_y = _places(grid, at + 2 * i, count - i, height, width, padding_mode, align_corners)
-        store(table, (X, i), x)
-        store(table, (Y, i), y)
-        store(table, (X_SLOPE, i), slope_x)
-        store(table, (Y_SLOPE, i), slope_y)
-
-
-@kernel
 def find_corners(
     grid: Array,
     at: int,
     count: int,
     height: int,
     width: int,
+    pitch: int,
     padding_mode: int,
     align_corners: bool,
+    slopes: bool,
     corner: Array,
     table: Array,
 ) -> None:
     """Fills `corner` and `table` (ROWS, BLOCK) for `count` points (x, y), which begin at grid[at].
 
-    A corner is the number of the pixel at the upper left of the point, in an image that has a frame of zeros one pixel
-    wide, and two at the bottom (`kernels.cpu.bilinear.frames`). A point that reads no pixel of the image gets a corner
-    at the bottom, where all four are zeros.
+    A corner is the number of the pixel at the upper left of the point, in an image that has a frame of zeros and
+    `pitch` pixels a row, counted from the beginning of the row above the image (`kernels.cpu.bilinear.frames`). A point
+    that reads no pixel of the image gets a corner below it, where all four are zeros.
     """
     for i in range(0, count, lanes(grid)):
         x, y, slope_x, slope_y = _places(grid, at + 2 * i, count - i, height, width, padding_mode, align_corners)
@@ -132,15 +121,14 @@ def find_corners(
         inside = (x_first >= -1.0) & (x_first <= width - 1.0) & (y_first >= -1.0) & (y_first <= height - 1.0)
         row = astype(where(inside, y_first, splat(grid, height)), corner)
         col = astype(where(inside, x_first, splat(grid, -1.0)), corner)
-        store(corner, i, (row + 1) * (width + 2) + (col + 1))
-        store(table, (UPPER_LEFT, i), left * up)
-        store(table, (UPPER_RIGHT, i), right * up)
-        store(table, (LOWER_LEFT, i), left * down)
-        store(table, (LOWER_RIGHT, i), right * down)
+        store(corner, i, (row + 1) * pitch + col)
+        store(table, (LEFT, i), left)
         store(table, (RIGHT, i), right)
+        store(table, (UP, i), up)
         store(table, (DOWN, i), down)
-        store(table, (SLOPE_X, i), slope_x)
-        store(table, (SLOPE_Y, i), slope_y)
+        if slopes:
+            store(table, (SLOPE_X, i), slope_x)
+            store(table, (SLOPE_Y, i), slope_y)
 
 
 @kernel

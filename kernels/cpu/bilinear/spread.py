@@ -10,19 +10,20 @@ With g = dy at the point (one number a channel) and the corners' pixels x and we
 Points share corners, so the order in which they are added is fixed: an item of work has planes of its own.
 """
 
-from kernels.cpu.bilinear.frames import frame_image, side_by_side, unframe_row
-from kernels.cpu.bilinear.places import (
-    BLOCK,
-    DOWN,
-    LOWER_LEFT,
-    LOWER_RIGHT,
-    RIGHT,
-    SLOPE_X,
-    SLOPE_Y,
-    UPPER_LEFT,
-    UPPER_RIGHT,
-    find_corners,
+import numpy as np
+
+from kernels.cpu.bilinear.frames import (
+    LINE,
+    add_parts,
+    frame_image,
+    frame_length,
+    frame_origin,
+    frame_pitch,
+    rooms,
+    side_by_side,
+    unframe_image,
 )
+from kernels.cpu.bilinear.places import BLOCK, DOWN, LEFT, PIXEL, RIGHT, ROWS, SLOPE_X, SLOPE_Y, UP, find_corners
 from kernels.cpu.jit import Array, kernel
 from kernels.cpu.parallel import parallel
 from kernels.cpu.simd import (
@@ -48,6 +49,7 @@ from kernels.cpu.simd import (
 def _spread(
     frame: Array,
     gradient: Array,
+    origin: int,
     step: int,
     pitch: int,
     corner: Array,
@@ -64,12 +66,11 @@ def _spread(
     """
     across = lanes_of(width)
     for i in range(count):
-        at = element(corner, i) * step
+        at = origin + element(corner, i) * step
         below = at + pitch * step
-        weight_ul = broadcast_lanes(table, (UPPER_LEFT, i), width)
-        weight_ur = broadcast_lanes(table, (UPPER_RIGHT, i), width)
-        weight_ll = broadcast_lanes(table, (LOWER_LEFT, i), width)
-        weight_lr = broadcast_lanes(table, (LOWER_RIGHT, i), width)
+        left, right = broadcast_lanes(table, (LEFT, i), width), broadcast_lanes(table, (RIGHT, i), width)
+        up, down = broadcast_lanes(table, (UP, i), width), broadcast_lanes(table, (DOWN, i), width)
+        weight_ul, weight_ur, weight_ll, weight_lr = left * up, right * up, left * down, right * down
         sum_ul = sum_ur = sum_ll = sum_lr = zero_lanes(dy, width)
         for c in range(0, step, across):
             g = load_lanes(dy, i * step + c, width)
@@ -82,8 +83,6 @@ def _spread(
             store(gradient, ur, fma(weight_ur, g, load_lanes(gradient, ur, width)))
             store(gradient, ll, fma(weight_ll, g, load_lanes(gradient, ll, width)))
             store(gradient, lr, fma(weight_lr, g, load_lanes(gradient, lr, width)))
-        right, down = broadcast_lanes(table, (RIGHT, i), width), broadcast_lanes(table, (DOWN, i), width)
-        left, up = 1.0 - right, 1.0 - down
         store(sums_x, i * across, (sum_ur - sum_ul) * up + (sum_lr - sum_ll) * down)
         store(sums_y, i * across, (sum_ll - sum_ul) * left + (sum_lr - sum_ur) * right)
 
@@ -110,14 +109,6 @@ def _store_points(sums_x: Array, sums_y: Array, table: Array, dgrid: Array, at: 
 
 
 @kernel
-def _add_parts(gradients: Array, first: int, parts: int) -> None:
-    """gradients[first] += the gradients of the other parts, in order."""
-    for part in range(first + 1, first + parts):
-        for i in range(0, gradients.shape[1], lanes(gradients)):
-            store(gradients, (first, i), load(gradients, (first, i)) + load(gradients, (part, i)))
-
-
-@kernel
 def backward(
     dy: Array,
     x: Array,
@@ -125,74 +116,72 @@ def backward(
     padding_mode: int,
     align_corners: bool,
     parts: int,
-    frames: Array,
-    framed: Array,
-    gradients: Array,
-    corners: Array,
-    tables: Array,
-    blocks: Array,
-    sums: Array,
-    squares: Array,
-    step: int,
+    workers: int,
     width: Width,
     dx: Array,
     dgrid: Array,
 ) -> None:
-    """Fills dx like x and dgrid like the grid. `gradients` has a framed image for each worker, or for each stretch if
-    an image has several; `framed` (workers,) says which image is in the frame of a worker, and is -1 at first.
-    """
-    workers, images = len(frames), len(x)
+    """Fills dx like x and dgrid like the grid."""
+    images, channels, height, length = x.shape
+    step = (channels + lanes_of(width) - 1) // lanes_of(width) * lanes_of(width)
+    size = frame_length(height, length, step, x)
+    framed = np.full((workers, LINE), -1)  # which image is in the frame of a worker
+    frames = rooms(workers, size, x)
+    gradients = rooms(workers if parts == 1 else images * parts, size, x)  # of a worker's image, or of each stretch
+    corners = rooms(workers, BLOCK, PIXEL)
+    tables = rooms(workers * ROWS, BLOCK, x).reshape(workers, ROWS, BLOCK)
+    blocks = rooms(workers, (BLOCK + lanes(x)) * step, x)
+    sums = rooms(workers * 2, BLOCK * lanes_of(width), x).reshape(workers, 2, BLOCK * lanes_of(width))
     arguments = (
-        dy, x, grid, padding_mode, align_corners, parts, frames, framed, gradients, corners, tables, blocks, sums,
-        squares, step, width, dx, dgrid,
+        dy, x, grid, padding_mode, align_corners, parts, framed, frames, gradients, corners, tables, blocks, sums, step,
+        width, dx, dgrid,
     )  # fmt: skip
     parallel(_stretch, workers, images * parts, arguments)
     if parts > 1:
-        parallel(_unframe_parts, workers, images, (parts, gradients, squares, step, width, dx))
+        parallel(_unframe_parts, workers, images, (parts, gradients, step, width, dx))
 
 
 @kernel
 def _stretch(
     worker: int, item: int, dy: Array, x: Array, grid: Array, padding_mode: int, align_corners: bool, parts: int,
-    frames: Array, framed: Array, gradients: Array, corners: Array, tables: Array, blocks: Array, sums: Array,
-    squares: Array, step: int, width: Width, dx: Array, dgrid: Array,
+    framed: Array, frames: Array, gradients: Array, corners: Array, tables: Array, blocks: Array, sums: Array,
+    step: int, width: Width, dx: Array, dgrid: Array,
 ) -> None:  # fmt: skip
     """One of `parts` stretches of the points of one image."""
     channels, height, length = x.shape[1:]
     points = dy.shape[2]
     stretch = (points + parts * BLOCK - 1) // (parts * BLOCK) * BLOCK
-    frame, corner, table = frames[worker], corners[worker], tables[worker]
-    block, square = blocks[worker], squares[worker]
+    frame, corner, table, block = frames[worker], corners[worker], tables[worker], blocks[worker]
     sums_x, sums_y = sums[worker, 0], sums[worker, 1]
+    origin, pitch = frame_origin(step, x), frame_pitch(length, step, x)
     n, part = item // parts, item % parts
-    if framed[worker] < 0:
+    if framed[worker, 0] < 0:
         frame[:] = 0
-    if framed[worker] != n:
-        frame_image(x, n, square, frame, step, width)
-        framed[worker] = n
+    if framed[worker, 0] != n:
+        frame_image(x, n * channels, channels, frame, 0, step, width)
+        framed[worker, 0] = n
     gradient = gradients[worker if parts == 1 else item]
     gradient[:] = 0
     for start in range(part * stretch, min(points, (part + 1) * stretch), BLOCK):
         count = min(BLOCK, points - start)
         at = 2 * (n * points + start)
-        find_corners(grid, at, count, height, length, padding_mode, align_corners, corner, table)
+        find_corners(grid, at, count, height, length, pitch, padding_mode, align_corners, True, corner, table)
         for i in range(0, count, lanes(x)):
             here = n * channels * points + start + i
-            side_by_side(dy, here, points, channels, count - i, square, block, i * step, step, width)
-        _spread(frame, gradient, step, length + 2, corner, table, count, block, sums_x, sums_y, width)
+            side_by_side(dy, here, points, channels, count - i, block, i * step, step, width)
+        _spread(frame, gradient, origin, step, pitch, corner, table, count, block, sums_x, sums_y, width)
         _add_up(sums_x, lanes_of(width))
         _add_up(sums_y, lanes_of(width))
         _store_points(sums_x, sums_y, table, dgrid, at, count)
     if parts == 1:
-        for row in range(height):
-            unframe_row(gradient, step, square, dx, n, row, width)
+        unframe_image(gradient, 0, step, dx, n * channels, channels, width)
 
 
 @kernel
 def _unframe_parts(
-    worker: int, n: int, parts: int, gradients: Array, squares: Array, step: int, width: Width, dx: Array
-) -> None:
+    worker: int, n: int, parts: int, gradients: Array, step: int, width: Width, dx: Array
+) -> None:  # fmt: skip
     """The gradient of one image: the sum of those of its stretches."""
-    _add_parts(gradients, n * parts, parts)
-    for row in range(dx.shape[2]):
-        unframe_row(gradients[n * parts], step, squares[worker], dx, n, row, width)
+    add_parts(gradients, n * parts, parts)
+    channels = dx.shape[1]
+    unframe_image(gradients[n * parts], 0, step, dx, n * channels, channels, width)

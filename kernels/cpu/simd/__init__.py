@@ -51,6 +51,7 @@ from kernels.cpu.simd.maps import (
     plus,
     store_grid,
     sum_vectors,
+    weighted_halves,
 )
 from kernels.cpu.simd.memory import (
     broadcast,
@@ -120,6 +121,7 @@ from kernels.cpu.simd.widths import (
     broadcast_lanes,
     lanes_of,
     load_column,
+    load_column_first,
     load_lanes,
     zero_lanes,
 )
@@ -129,11 +131,11 @@ __all__ = [
     "add_scaled", "alternate", "any_lane", "astype", "bits", "both_ways", "broadcast", "broadcast_lanes", "column_fma",
     "concatenate", "each_column", "each_row", "element", "evens", "first_half", "floor", "fma", "gather", "get",
     "inner_fma_at", "interleave_high", "interleave_low", "interleaved", "lane_fma_at", "lane_fma_first", "lanes",
-    "lanes_of", "load", "load_between", "load_column", "load_first", "load_grid", "load_lanes", "load_rows_at",
-    "load_shifts", "load_square", "load_tile", "load_wide", "mask_bits", "maximum", "minimum", "odds",
+    "lanes_of", "load", "load_between", "load_column", "load_column_first", "load_first", "load_grid", "load_lanes",
+    "load_rows_at", "load_shifts", "load_square", "load_tile", "load_wide", "mask_bits", "maximum", "minimum", "odds",
     "outer_differences", "outer_fma", "outer_fma_at", "paired_fma", "places", "places_like", "plus", "popcount",
     "prefetch", "product", "pushed", "put", "ramp", "remainder", "rows_from", "second_half", "separated", "shift_in",
     "shuffle", "splat", "sqrt", "store", "store_first", "store_grid", "store_rows_at", "store_square", "store_tile",
     "store_tile_at", "store_tile_first", "store_wide", "stream", "sum_vectors", "to_even", "total", "transpose",
-    "truncate", "where", "zero_lanes", "zeros",
+    "truncate", "weighted_halves", "where", "zero_lanes", "zeros",
 ]  # fmt: skip

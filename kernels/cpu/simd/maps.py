@@ -13,6 +13,7 @@ from typing import Any
 from numba.core import cgutils, types
 
 from kernels.cpu.jit import kernel
+from kernels.cpu.simd.arithmetic import fused
 from kernels.cpu.simd.memory import load_from, store_to
 from kernels.cpu.simd.tiles import constant, every, packed, vectors_of
 from kernels.cpu.simd.types import TileType, address, intrinsic, need_array, whole
@@ -121,3 +122,21 @@ def plus(typing_context: Any, tile: Any, v: Any) -> Any:
         return packed(builder, tile, [[builder.fadd(x, arguments[1]) for x in row] for row in rows])
 
     return (tile(tile, v), generate) if tile.vector == v else None
+
+
+@intrinsic
+def weighted_halves(typing_context: Any, tile: Any, v: Any, w: Any) -> Any:
+    """The first half of the rows times v, plus the second half times w."""
+    if not isinstance(tile, TileType) or tile.rows % 2 or not v == w == tile.vector:
+        return None
+    half = TileType(tile.vector, tile.rows // 2, tile.cols)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        rows, (first, second) = vectors_of(builder, tile, arguments[0]), arguments[1:]
+        sums = []
+        for upper, lower in zip(rows[: half.rows], rows[half.rows :], strict=True):
+            products = [builder.fmul(x, first) for x in upper]
+            sums.append([fused(builder, v, y, second, z) for y, z in zip(lower, products, strict=True)])
+        return packed(builder, half, sums)
+
+    return half(tile, v, w), generate

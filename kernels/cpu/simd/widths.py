@@ -6,8 +6,18 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import NativeValue, models, register_model, unbox
 
-from kernels.cpu.simd.memory import load_from
-from kernels.cpu.simd.types import TileType, VectorType, address, intrinsic, need_array, splatted, whole
+from kernels.cpu.simd.memory import first_lanes, load_from
+from kernels.cpu.simd.types import (
+    MaskType,
+    TileType,
+    VectorType,
+    address,
+    intrinsic,
+    llvm_function,
+    need_array,
+    splatted,
+    whole,
+)
 
 
 class WidthType(types.Type):
@@ -92,3 +102,33 @@ def load_column(typing_context: Any, a: Any, index: Any, step: Any, width: Any) 
         return out
 
     return tile(a, index, step, width), generate
+
+
+@intrinsic
+def load_column_first(
+    typing_context: Any, a: Any, index: Any, step: Any, rows: Any, count: Any, width: Any
+) -> Any:  # fmt: skip
+    """The tile of `load_column`, but with zeros in all but the first `count` lanes of its first `rows` rows.
+
+    Memory outside of rows x count numbers is not touched.
+    """
+    vector = need_array(a)
+    tile, number, word = TileType(vector, width.lanes, 1), ir.IntType(32), ir.IntType(64)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = address(context, builder, a, arguments[0], index, arguments[1])
+        distance = whole(context, builder, step, arguments[2])
+        height = whole(context, builder, rows, arguments[3])
+        mask = first_lanes(context, builder, vector, count, arguments[4])
+        kind, nothing = vector.llvm.as_pointer(), ir.Constant(vector.llvm, None)
+        name = f"llvm.masked.load.{vector.suffix}.p0"
+        function = llvm_function(builder, name, vector.llvm, kind, number, MaskType(vector.lanes).llvm, vector.llvm)
+        align, out = number(vector.dtype.bitwidth // 8), ir.Constant(tile.llvm, ir.Undefined)
+        for r in range(tile.rows):
+            here = builder.select(builder.icmp_signed("<", word(r), height), mask, ir.Constant(mask.type, None))
+            row = builder.call(function, [builder.bitcast(pointer, kind), align, here, nothing])
+            out = builder.insert_value(out, row, r)
+            pointer = builder.gep(pointer, [distance])
+        return out
+
+    return tile(a, index, step, rows, count, width), generate
