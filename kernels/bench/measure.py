@@ -6,6 +6,7 @@ within rounds, so that a disturbance that lasts hits both sides.
 """
 
 import importlib.util
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -18,6 +19,9 @@ from kernels.benchmark import Timing, quartiles
 
 OPTIONAL = (TORCH, "mygrad", "autograd")
 SLOW = 0.05  # seconds; what takes longer has no more than three turns
+# Seconds between turns of several threads: OpenBLAS's and OpenMP's go on looking for work for up to 30 ms after their
+# last call, on the cores that the next library should have for itself.
+PAUSE = 0.05
 Start = Callable[[str, Mapping[str, str]], Worker]
 
 
@@ -135,7 +139,7 @@ def measure(
                 if OURS not in agreeing:
                     continue
                 try:
-                    timings = _timed(workers, agreeing, rounds, min_time)
+                    timings = _timed(workers, agreeing, rounds, min_time, PAUSE if threads > 1 else 0.0)
                 except _Failed as failure:
                     yield Problem(case.name, setting, failure.library, str(failure))
                     continue
@@ -195,10 +199,13 @@ def _compared(workers: _Workers, module: str, case: Case) -> tuple[dict[str, str
     return problems, list(found)
 
 
-def _timed(workers: _Workers, libraries: Sequence[str], rounds: int, min_time: float) -> dict[str, Timing]:
+def _timed(
+    workers: _Workers, libraries: Sequence[str], rounds: int, min_time: float, pause: float
+) -> dict[str, Timing]:
     """All libraries in turns, in the opposite order in every other round."""
 
     def turn(library: str, calls: int) -> float:
+        time.sleep(pause)
         try:
             return workers.of(library).time(calls, min_time / 4)
         except WorkerFailed as failure:

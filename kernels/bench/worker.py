@@ -145,13 +145,13 @@ class _Service:
 
     def time(self, calls: int, warm: float) -> float:
         run = self.run
-        until = time.perf_counter() + warm
-        run()
-        while time.perf_counter() < until:
-            run()
-        gc.collect()
+        gc.collect()  # before the calls that warm caches and wake threads, which it would let cool and fall asleep
         gc.disable()
         try:
+            until = time.perf_counter() + warm
+            run()
+            while time.perf_counter() < until:
+                run()
             start = time.perf_counter()
             for _ in range(calls):
                 run()
