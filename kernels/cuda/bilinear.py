@@ -233,6 +233,14 @@ class _Kernels:
                     pixels[k] = int64(row) * width + int64(column)
 
         @cuda.jit(device=True)
+        def locate(grid, image, point, height, width, pixels, weights):
+            """Fill in the corners of a point of the grid. Returns its place, x and y, and their slopes."""
+            px, slope_x = place(grid[image, point, 0], width)
+            py, slope_y = place(grid[image, point, 1], height)
+            find_corners(px, py, height, width, pixels, weights)
+            return px, py, slope_x, slope_y
+
+        @cuda.jit(device=True)
         def rint(value):
             """The nearest whole number, of two the even one."""
             low = floor(value)
@@ -248,9 +256,7 @@ class _Kernels:
                 return
             _, channels, height, width = shape
             pixels, weights = cuda.local.array(corners, int64), cuda.local.array(corners, dtype)
-            px, _ = place(grid[image, point, 0], width)
-            py, _ = place(grid[image, point, 1], height)
-            find_corners(px, py, height, width, pixels, weights)
+            locate(grid, image, point, height, width, pixels, weights)
             first = cuda.blockIdx.y * CHANNELS
             for channel in range(first, min(first + CHANNELS, channels)):
                 plane = image * channels + channel
@@ -270,9 +276,7 @@ class _Kernels:
             _, channels, height, width = shape
             pixels, weights = cuda.local.array(4, int64), cuda.local.array(4, dtype)
             changes = cuda.local.array(4, dtype)  # of the loss with the weight of each corner
-            px, slope_x = place(grid[image, point, 0], width)
-            py, slope_y = place(grid[image, point, 1], height)
-            find_corners(px, py, height, width, pixels, weights)
+            px, py, slope_x, slope_y = locate(grid, image, point, height, width, pixels, weights)
             for k in range(4):
                 changes[k] = zero
             for channel in range(channels):
@@ -299,9 +303,7 @@ class _Kernels:
                 return
             _, channels, height, width = shape
             pixels, weights = cuda.local.array(corners, int64), cuda.local.array(corners, dtype)
-            px, _ = place(grid[image, point, 0], width)
-            py, _ = place(grid[image, point, 1], height)
-            find_corners(px, py, height, width, pixels, weights)
+            locate(grid, image, point, height, width, pixels, weights)
             first = cuda.blockIdx.y * CHANNELS
             for channel in range(first, min(first + CHANNELS, channels)):
                 plane = image * channels + channel
@@ -318,9 +320,7 @@ class _Kernels:
             _, channels, height, width = shape
             pixels, weights = cuda.local.array(corners, int64), cuda.local.array(corners, dtype)
             scale, rest = scales(largest[0], bits)
-            px, _ = place(grid[image, point, 0], width)
-            py, _ = place(grid[image, point, 1], height)
-            find_corners(px, py, height, width, pixels, weights)
+            locate(grid, image, point, height, width, pixels, weights)
             first = cuda.blockIdx.y * CHANNELS
             for channel in range(first, min(first + CHANNELS, channels)):
                 plane = image * channels + channel
@@ -367,9 +367,7 @@ class _Kernels:
             for plane in range(cuda.grid(1), shape[0] * channels, cuda.gridsize(1)):
                 image = quotient(plane, channels)
                 for point in range(grid.shape[1]):
-                    px, _ = place(grid[image, point, 0], width)
-                    py, _ = place(grid[image, point, 1], height)
-                    find_corners(px, py, height, width, pixels, weights)
+                    locate(grid, image, point, height, width, pixels, weights)
                     above = dy[plane * grid.shape[1] + point]
                     for k in range(corners):
                         if pixels[k] >= 0:

@@ -85,7 +85,32 @@ def in_planes(
 
 
 @kernel
-def frame_image(x: Array, plane: int, channels: int, frame: Array, first: int, step: int, width: Width) -> None:
+def frame_image(x: Array, n: int, framed: Array, frame: Array, step: int, width: Width) -> None:
+    """Fills the frames of image n, `step` channels in each and one behind the other, unless they are there already.
+
+    framed[0] says which image is there; it is negative while the memory of the frames is undefined.
+    """
+    channels = x.shape[1]
+    size = frame_length(x.shape[2], x.shape[3], step, x)
+    if framed[0] < 0:
+        frame[:] = 0
+    if framed[0] != n:
+        for c in range(0, channels, step):
+            _frame_planes(x, n * channels + c, min(channels - c, step), frame, c // step * size, step, width)
+        framed[0] = n
+
+
+@kernel
+def unframe_image(frame: Array, x: Array, n: int, step: int, width: Width) -> None:
+    """The inverse: fills image n of x."""
+    channels = x.shape[1]
+    size = frame_length(x.shape[2], x.shape[3], step, x)
+    for c in range(0, channels, step):
+        _unframe_planes(frame, c // step * size, step, x, n * channels + c, min(channels - c, step), width)
+
+
+@kernel
+def _frame_planes(x: Array, plane: int, channels: int, frame: Array, first: int, step: int, width: Width) -> None:
     """Fills the frame at frame[first], whose border is zero already, with `channels` planes of x (N, C, H, W).
 
     The zeros behind the last pixel of a row may run over the border into the next row, which is written later.
@@ -99,7 +124,7 @@ def frame_image(x: Array, plane: int, channels: int, frame: Array, first: int, s
 
 
 @kernel
-def unframe_image(frame: Array, first: int, step: int, x: Array, plane: int, channels: int, width: Width) -> None:
+def _unframe_planes(frame: Array, first: int, step: int, x: Array, plane: int, channels: int, width: Width) -> None:
     """The inverse: fills planes of x."""
     height, length = x.shape[2:]
     origin, pitch = first + frame_origin(step, x), frame_pitch(length, step, x)

@@ -69,28 +69,6 @@ APART = 8  # steps between points that are taken one after the other in the back
 
 
 @kernel
-def frame_groups(x: Array, n: int, frame: Array, width: Width) -> None:
-    """Fills the frames of the groups of channels of image n, one behind the other."""
-    channels, height, length = x.shape[1:]
-    together = lanes_of(width)
-    size = frame_length(height, length, together, x)
-    for c in range(0, channels, together):
-        few = min(channels - c, together)
-        frame_image(x, n * channels + c, few, frame, c // together * size, together, width)
-
-
-@kernel
-def unframe_groups(frame: Array, x: Array, n: int, width: Width) -> None:
-    """The inverse: fills image n of x."""
-    channels, height, length = x.shape[1:]
-    together = lanes_of(width)
-    size = frame_length(height, length, together, x)
-    for c in range(0, channels, together):
-        few = min(channels - c, together)
-        unframe_image(frame, c // together * size, together, x, n * channels + c, few, width)
-
-
-@kernel
 def _between_rows(
     frame: Array, first: int, row: int, corner: Array, table: Array, count: int, columns: Array, pair: Width
 ) -> None:
@@ -143,11 +121,7 @@ def _stretch(
     origin, pitch = frame_origin(together, x), frame_pitch(length, together, x)
     size = frame_length(height, length, together, x)
     n, part = item // parts, item % parts
-    if framed[worker, 0] < 0:
-        frame[:] = 0
-    if framed[worker, 0] != n:
-        frame_groups(x, n, frame, width)
-        framed[worker, 0] = n
+    frame_image(x, n, framed[worker], frame, together, width)
     for start in range(part * stretch, min(points, (part + 1) * stretch), BLOCK):
         count = min(BLOCK, points - start)
         at = 2 * (n * points + start)
@@ -267,11 +241,7 @@ def _stretch_back(
     origin, pitch = frame_origin(single, x), frame_pitch(length, single, x)
     size = frame_length(height, length, single, x)
     n, part = item // parts, item % parts
-    if framed[worker, 0] < 0:
-        frame[:] = 0
-    if framed[worker, 0] != n:
-        frame_groups(x, n, frame, width)
-        framed[worker, 0] = n
+    frame_image(x, n, framed[worker], frame, single, width)
     gradient = gradients[worker if parts == 1 else item]
     gradient[:] = 0
     for start in range(part * stretch, min(points, (part + 1) * stretch), BLOCK):
@@ -287,11 +257,11 @@ def _stretch_back(
             _spread(frame, gradient, first, pitch * single, corner, table, count, arrived, total, c > 0, width, pair)
         _store_points(total, table, dgrid, at, count, width)
     if parts == 1:
-        unframe_groups(gradient, dx, n, width)
+        unframe_image(gradient, dx, n, single, width)
 
 
 @kernel
 def _unframe_parts(worker: int, n: int, parts: int, gradients: Array, width: Width, dx: Array) -> None:
     """The gradient of one image: the sum of those of its stretches."""
     add_parts(gradients, n * parts, parts)
-    unframe_groups(gradients[n * parts], dx, n, width)
+    unframe_image(gradients[n * parts], dx, n, lanes_of(width), width)

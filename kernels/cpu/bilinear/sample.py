@@ -68,11 +68,7 @@ def _stretch(
     frame, corner, table, out = frames[worker], corners[worker], tables[worker], outs[worker]
     origin, pitch = frame_origin(step, x), frame_pitch(length, step, x)
     n, part = item // parts, item % parts
-    if framed[worker, 0] < 0:
-        frame[:] = 0
-    if framed[worker, 0] != n:
-        frame_image(x, n * channels, channels, frame, 0, step, width)
-        framed[worker, 0] = n
+    frame_image(x, n, framed[worker], frame, step, width)
     for start in range(part * stretch, min(points, (part + 1) * stretch), BLOCK):
         count = min(BLOCK, points - start)
         at = 2 * (n * points + start)

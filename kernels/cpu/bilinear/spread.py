@@ -155,11 +155,7 @@ def _stretch(
     sums_x, sums_y = sums[worker, 0], sums[worker, 1]
     origin, pitch = frame_origin(step, x), frame_pitch(length, step, x)
     n, part = item // parts, item % parts
-    if framed[worker, 0] < 0:
-        frame[:] = 0
-    if framed[worker, 0] != n:
-        frame_image(x, n * channels, channels, frame, 0, step, width)
-        framed[worker, 0] = n
+    frame_image(x, n, framed[worker], frame, step, width)
     gradient = gradients[worker if parts == 1 else item]
     gradient[:] = 0
     for start in range(part * stretch, min(points, (part + 1) * stretch), BLOCK):
@@ -174,7 +170,7 @@ def _stretch(
         _add_up(sums_y, lanes_of(width))
         _store_points(sums_x, sums_y, table, dgrid, at, count)
     if parts == 1:
-        unframe_image(gradient, 0, step, dx, n * channels, channels, width)
+        unframe_image(gradient, dx, n, step, width)
 
 
 @kernel
@@ -183,5 +179,4 @@ def _unframe_parts(
 ) -> None:  # fmt: skip
     """The gradient of one image: the sum of those of its stretches."""
     add_parts(gradients, n * parts, parts)
-    channels = dx.shape[1]
-    unframe_image(gradients[n * parts], 0, step, dx, n * channels, channels, width)
+    unframe_image(gradients[n * parts], dx, n, step, width)

@@ -23,13 +23,12 @@ with one offset for each tap, and all loops over taps are loops over a table of 
 """
 
 import functools
-import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from kernels.cpu.jit import Array, kernel
-from kernels.cpu.simd import VECTOR_BYTES, evens, interleave_high, interleave_low, lanes, load_first, splat, store
+from kernels.cpu.simd import evens, interleave_high, interleave_low, lanes, load_first, splat, store
 
 Pair = tuple[int, int]
 
@@ -86,15 +85,6 @@ def offsets_of(band: Band, kernel_size: Pair, dilation: Pair) -> Array:
     grid = (c * band.stride_h + i % band.stride_h) * band.stride_w + j % band.stride_w
     offsets: Array = (grid * band.copied_rows + i // band.stride_h) * band.copied_width + j // band.stride_w
     return offsets.ravel()
-
-
-def aligned(shape: tuple[int, ...], dtype: Any) -> Array:
-    """An empty array that begins at a whole vector: stores across two lines of the cache take twice as long."""
-    itemsize = np.dtype(dtype).itemsize
-    size = math.prod(shape)
-    memory = np.empty(size + VECTOR_BYTES // itemsize, dtype)
-    first = -memory.__array_interface__["data"][0] % VECTOR_BYTES // itemsize
-    return memory[first : first + size].reshape(shape)
 
 
 @functools.lru_cache(maxsize=256)

@@ -35,7 +35,7 @@ from typing import Any
 
 import numpy as np
 
-from kernels.cpu.convolution.border import aligned
+from kernels.cpu.convolution.layout import aligned
 from kernels.cpu.convolution.pixels import Padding, Pair
 from kernels.cpu.convolution.winograd_transforms import METHODS, MOMENTS, POINTS, b_transpose
 from kernels.cpu.jit import Array, as_input, kernel

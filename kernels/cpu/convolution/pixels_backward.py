@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from kernels.cpu.convolution.border import Band, aligned, band_of, copy_band, offsets_of
+from kernels.cpu.convolution.border import Band, band_of, copy_band, offsets_of
+from kernels.cpu.convolution.layout import aligned
 from kernels.cpu.convolution.pixels import Pair
 from kernels.cpu.jit import Array, as_input, kernel
 from kernels.cpu.parallel import parallel

@@ -27,7 +27,8 @@ from typing import Any
 
 import numpy as np
 
-from kernels.cpu.convolution.border import ENOUGH_BANDS, FEWEST_ROWS, aligned
+from kernels.cpu.convolution.border import ENOUGH_BANDS, FEWEST_ROWS
+from kernels.cpu.convolution.layout import aligned
 from kernels.cpu.jit import Array, as_input, kernel
 from kernels.cpu.parallel import parallel
 from kernels.cpu.simd import (
@@ -74,6 +75,16 @@ def convolve(x: Array, weight: Array, bias: Array | None, out_size: Pair, begin:
     return y
 
 
+def _by_bands(convolve_band: Any) -> Any:
+    @kernel
+    def convolve_strips(x: Array, weight: Array, bias: Array, y: Array, begin: Pair, rows: int, workers: int) -> None:
+        """Fills y, a band of `rows` rows of one plane at a time."""
+        bands = (y.shape[2] + rows - 1) // rows
+        parallel(convolve_band, workers, y.shape[0] * y.shape[1] * bands, (x, weight, bias, y, begin, rows))
+
+    return convolve_strips
+
+
 @cache
 def _convolve(side: int) -> Any:
     last, size = side - 1, side * side
@@ -115,13 +126,7 @@ def _convolve(side: int) -> Any:
                         store_first(y, pixel, get(acc, last, 0), out_width)
                 acc = pushed(acc, offset)
 
-    @kernel
-    def convolve_strips(x: Array, weight: Array, bias: Array, y: Array, begin: Pair, rows: int, workers: int) -> None:
-        """Fills y, a band of `rows` rows of one plane at a time."""
-        bands = (y.shape[2] + rows - 1) // rows
-        parallel(convolve_band, workers, y.shape[0] * y.shape[1] * bands, (x, weight, bias, y, begin, rows))
-
-    return convolve_strips
+    return _by_bands(convolve_band)
 
 
 @cache
@@ -161,13 +166,7 @@ def _convolve_every_second(side: int) -> Any:
                 else:
                     store_first(y, pixel, get(acc, 0, 0), out_width)
 
-    @kernel
-    def convolve_strips(x: Array, weight: Array, bias: Array, y: Array, begin: Pair, rows: int, workers: int) -> None:
-        """Fills y, a band of `rows` rows of one plane at a time."""
-        bands = (y.shape[2] + rows - 1) // rows
-        parallel(convolve_band, workers, y.shape[0] * y.shape[1] * bands, (x, weight, bias, y, begin, rows))
-
-    return convolve_strips
+    return _by_bands(convolve_band)
 
 
 @kernel

@@ -9,7 +9,7 @@ from typing import Any
 from llvmlite import ir
 from numba.core import types
 
-from kernels.cpu.simd.memory import first_lanes
+from kernels.cpu.simd.memory import first_lanes, load_masked
 from kernels.cpu.simd.rearrange import picked
 from kernels.cpu.simd.types import MaskType, TileType, address, intrinsic, llvm_function, need_array, whole
 
@@ -66,14 +66,9 @@ def load_square(typing_context: Any, a: Any, index: Any, step: Any, rows: Any, c
         distance = whole(context, builder, step, arguments[2])
         height = whole(context, builder, rows, arguments[3])
         mask = first_lanes(context, builder, vector, count, arguments[4])
-        kind = vector.llvm.as_pointer()
-        name = f"llvm.masked.load.{vector.suffix}.p0"
-        function = llvm_function(builder, name, vector.llvm, kind, _I32, MaskType(vector.lanes).llvm, vector.llvm)
-        align, nothing = _I32(vector.dtype.bitwidth // 8), ir.Constant(vector.llvm, None)
         square = ir.Constant(tile.llvm, ir.Undefined)
         for r in range(tile.rows):
-            row = builder.call(function, [builder.bitcast(pointer, kind), align, mask, nothing])
-            square = builder.insert_value(square, row, r)
+            square = builder.insert_value(square, load_masked(builder, pointer, vector, mask), r)
             more = builder.icmp_signed("<", _I64(r + 1), height)
             pointer = builder.gep(pointer, [builder.select(more, distance, _I64(0))])
         return square

@@ -6,14 +6,12 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import NativeValue, models, register_model, unbox
 
-from kernels.cpu.simd.memory import first_lanes, load_from
+from kernels.cpu.simd.memory import first_lanes, load_from, load_masked
 from kernels.cpu.simd.types import (
-    MaskType,
     TileType,
     VectorType,
     address,
     intrinsic,
-    llvm_function,
     need_array,
     splatted,
     whole,
@@ -113,21 +111,17 @@ def load_column_first(
     Memory outside of rows x count numbers is not touched.
     """
     vector = need_array(a)
-    tile, number, word = TileType(vector, width.lanes, 1), ir.IntType(32), ir.IntType(64)
+    tile, word = TileType(vector, width.lanes, 1), ir.IntType(64)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pointer = address(context, builder, a, arguments[0], index, arguments[1])
         distance = whole(context, builder, step, arguments[2])
         height = whole(context, builder, rows, arguments[3])
         mask = first_lanes(context, builder, vector, count, arguments[4])
-        kind, nothing = vector.llvm.as_pointer(), ir.Constant(vector.llvm, None)
-        name = f"llvm.masked.load.{vector.suffix}.p0"
-        function = llvm_function(builder, name, vector.llvm, kind, number, MaskType(vector.lanes).llvm, vector.llvm)
-        align, out = number(vector.dtype.bitwidth // 8), ir.Constant(tile.llvm, ir.Undefined)
+        out = ir.Constant(tile.llvm, ir.Undefined)
         for r in range(tile.rows):
             here = builder.select(builder.icmp_signed("<", word(r), height), mask, ir.Constant(mask.type, None))
-            row = builder.call(function, [builder.bitcast(pointer, kind), align, here, nothing])
-            out = builder.insert_value(out, row, r)
+            out = builder.insert_value(out, load_masked(builder, pointer, vector, here), r)
             pointer = builder.gep(pointer, [distance])
         return out
 
